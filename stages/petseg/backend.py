@@ -1,0 +1,42 @@
+"""Start TensorFlow: quiet, with oneDNN's kernels, and repeatable."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def start(seed: int) -> None:
+    """Import TensorFlow for the first time and seed every generator.
+
+    oneDNN's kernels are asked for: TensorFlow leaves them off on processors without
+    AVX-512, where they train a U-Net 1.7 times as fast (21 against 12 photos/s on Zen 3).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    with quiet_unless_it_fails():
+        import keras
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # where it says that there is no GPU
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def quiet_unless_it_fails() -> Iterator[None]:
+    """Hold standard error back: TensorFlow logs there before its log level counts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,222 @@
+"""Arrays → pictures: the curves, the galleries with their overlays, the animation's frames."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Bool, UInt8
+from matplotlib.figure import Figure
+
+from stages.petseg.archives import BACKGROUND, BORDER
+
+Photo = UInt8[np.ndarray, "height width 3"]
+Mask = Bool[np.ndarray, "height width"]
+Row = dict[str, str]
+
+BLUE, ORANGE, GREEN, INK = (
+    (0, 114, 178),
+    (230, 120, 0),
+    (0, 158, 115),
+    (36, 41, 47),
+)  # Okabe and Ito's
+STYLE: Any = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "svg.hashsalt": "petseg",  # equal figures, equal bytes
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One photo with what is true and what was predicted."""
+
+    title: str
+    photo: Photo
+    trimap: UInt8[np.ndarray, "height width"]
+    predicted: Mask
+
+
+def fraction(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Return an RGB colour of 0–255 as matplotlib takes it."""
+    red, green, blue = colour
+    return red / 255, green / 255, blue / 255
+
+
+def tint(photo: Photo, mask: Mask, colour: tuple[int, int, int], strength: float = 0.6) -> Photo:
+    """Return the photo with a mask laid over it."""
+    result = photo.astype(np.float64)
+    result[mask] = (1 - strength) * result[mask] + strength * np.array(colour)
+    return result.round().astype(np.uint8)
+
+
+def truth_overlay(example: Example) -> Photo:
+    """The photo with pet in green and the border band lighter."""
+    body = tint(example.photo, (example.trimap != BACKGROUND) & (example.trimap != BORDER), GREEN)
+    return tint(body, example.trimap == BORDER, (240, 228, 66), 0.55)
+
+
+def prediction_overlay(example: Example) -> Photo:
+    """The photo with the predicted pet in green."""
+    return tint(example.photo, example.predicted, GREEN)
+
+
+def error_overlay(example: Example) -> Photo:
+    """The photo in pale grey, missed pet in blue, false pet in orange; border as pet."""
+    grey = example.photo.mean(axis=2, keepdims=True) * 0.5 + 120
+    pale = np.repeat(grey.clip(0, 255), 3, axis=2).astype(np.uint8)
+    truth = example.trimap != BACKGROUND
+    missed = tint(pale, truth & ~example.predicted, BLUE, 0.85)
+    return tint(missed, example.predicted & ~truth, ORANGE, 0.85)
+
+
+def gallery(examples: Sequence[Example]) -> bytes:
+    """Return a PNG with a row per photo: photo, truth, prediction, errors."""
+    columns: Sequence[tuple[str, Callable[[Example], Photo]]] = (
+        ("photo", lambda e: e.photo),
+        ("truth", truth_overlay),
+        ("prediction", prediction_overlay),
+        ("errors", error_overlay),
+    )
+    figure = Figure(figsize=(8, 2.12 * len(examples) + 0.25), layout="constrained")
+    axes = figure.subplots(len(examples), len(columns), squeeze=False)
+    for number, example in enumerate(examples):
+        for axis, (title, draw) in zip(axes[number], columns, strict=True):
+            axis.imshow(draw(example), interpolation="lanczos" if title == "photo" else "nearest")
+            axis.set_axis_off()
+            if number == 0:
+                axis.set_title(title)
+        axes[number][0].text(
+            0,
+            -0.03,
+            example.title,
+            transform=axes[number][0].transAxes,
+            va="top",
+            fontsize=8.5,
+            parse_math=False,
+        )
+    return png(figure)
+
+
+def curves(history: Sequence[Row], kept: int) -> str:
+    """Return an SVG with loss, accuracy and IoU by epoch; a line marks the epoch kept."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(11, 3.2), layout="constrained")
+        epochs = [int(row["epoch"]) for row in history]
+        for axis, name in zip(figure.subplots(1, 3), ("loss", "accuracy", "iou"), strict=True):
+            axis.plot(
+                epochs,
+                [float(row[name]) for row in history],
+                color=fraction(BLUE),
+                marker="o",
+                ms=3,
+                label="training",
+            )
+            axis.plot(
+                epochs,
+                [float(row[f"val_{name}"]) for row in history],
+                color=fraction(ORANGE),
+                marker="s",
+                ms=3,
+                ls="--",
+                label="validation",
+            )
+            axis.axvline(kept, color=fraction(INK), lw=0.8, ls=":", label=f"kept: epoch {kept}")
+            axis.set(
+                title={
+                    "loss": "Loss (binary cross-entropy)",
+                    "accuracy": "Pixel accuracy",
+                    "iou": "IoU of pet",
+                }[name],
+                xlabel="epoch",
+            )
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        figure.axes[0].legend(frameon=False)
+        return svg(figure)
+
+
+def precision_recall(rows: Sequence[Row], threshold: float) -> str:
+    """Return an SVG of the precision–recall curve with the threshold in use marked."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 3.4), layout="constrained")
+        axis = figure.subplots()
+        axis.plot(
+            [float(row["recall"]) for row in rows],
+            [float(row["precision"]) for row in rows],
+            color=fraction(BLUE),
+        )
+        used = min(rows, key=lambda row: abs(float(row["threshold"]) - threshold))
+        axis.plot(
+            float(used["recall"]),
+            float(used["precision"]),
+            "o",
+            color=fraction(ORANGE),
+            label=f"threshold {threshold:g}",
+        )
+        axis.set(
+            title="Precision and recall",
+            xlabel="recall",
+            ylabel="precision",
+            xlim=(0, 1.01),
+            ylim=(0, 1.01),
+        )
+        axis.legend(frameon=False, loc="lower left")
+        return svg(figure)
+
+
+def svg(figure: Figure) -> str:
+    """Return the figure as SVG without its date."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def png(figure: Figure) -> bytes:
+    """Return the figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def animate(
+    path: Path,
+    photos: UInt8[np.ndarray, "k size size 3"],
+    trimaps: UInt8[np.ndarray, "k size size"],
+    probabilities: UInt8[np.ndarray, "epochs k size size"],
+    seconds: float,
+) -> None:
+    """Write a GIF: validation photos above, below them the prediction epoch by epoch.
+
+    The first frame is the untrained network; a bar below grows with the epochs, and the
+    last frame stays longer.
+    """
+    frames = [
+        animation_frame(photos, trimaps, found, number / (len(probabilities) - 1))
+        for number, found in enumerate(probabilities)
+    ]
+    held = frames + [frames[-1]] * 3
+    iio.imwrite(path, np.stack(held), extension=".gif", duration=round(seconds * 1000), loop=0)
+
+
+def animation_frame(
+    photos: UInt8[np.ndarray, "k size size 3"],
+    trimaps: UInt8[np.ndarray, "k size size"],
+    found: UInt8[np.ndarray, "k size size"],
+    share: float,
+) -> Photo:
+    """Return one frame, twice the photos' size: photo, truth and probability of each."""
+    truth = np.where(trimaps != BACKGROUND, 255, 0).astype(np.uint8)
+    rows = [photos, *(np.repeat(grey[..., None], 3, axis=-1) for grey in (truth, found))]
+    picture = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+    picture = picture.repeat(2, axis=0).repeat(2, axis=1)
+    bar = np.full((8, picture.shape[1], 3), 225, np.uint8)
+    bar[:, : round(share * picture.shape[1])] = BLUE
+    return np.concatenate([picture, bar])
