@@ -1,0 +1,170 @@
+"""Gets the two archives of the official layout from a source: drawn here, or from mirrors.
+
+Writes: RAW/images.tar.gz, RAW/annotations.tar.gz, RAW/source.json.
+Keeps:  DOWNLOADS/SHA256-NAME, what came over the network and was verified, outside DVC's outputs.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked
+from tqdm import tqdm
+
+from stages.petseg import archives, demo_pets, mirrors, params, tables
+from stages.petseg.demo_pets import DemoPhoto
+from stages.petseg.errors import UserError, exit_cleanly
+
+LICENCE = (
+    "CC BY-SA 4.0 by the dataset's page, 'research purposes only' by the README in its archive; "
+    "neither the photos nor figures made of them may be published again"
+)
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Demo:
+    """`download` in params.yaml, drawing synthetic pets."""
+
+    source: Literal["demo"]
+    seed: Annotated[int, Field(ge=0)]
+    trainval: Annotated[int, Field(ge=12)]
+    test: Annotated[int, Field(ge=1)]
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Checksums:
+    """What the archives must hash to; null takes one unchecked."""
+
+    images: Sha256 | None
+    annotations: Sha256 | None
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Archives:
+    """`download` in params.yaml, from mirrors of the official archives."""
+
+    source: Literal["archives"]
+    mirrors: Annotated[list[str], Field(min_length=1)]
+    sha256: Checksums
+
+
+Params = Annotated[Demo | Archives, Field(discriminator="source")]
+
+
+def draw_demo(settings: Demo, raw: Path) -> dict[str, Any]:
+    """Draw the demo dataset and pack it; return what source.json says of it."""
+    jobs = [
+        (settings.seed, number, *listed)
+        for number, listed in enumerate(demo_pets.entries(settings.trainval, settings.test))
+    ]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        drawn = list(
+            tqdm(
+                pool.map(demo_pets.draw, jobs, chunksize=8),
+                "drawing",
+                len(jobs),
+                unit=" photos",
+                disable=None,
+                leave=False,
+            )
+        )
+    archives.write(
+        raw / archives.IMAGES, ((f"images/{photo.entry.name}.jpg", photo.jpeg) for photo in drawn)
+    )
+    archives.write(raw / archives.ANNOTATIONS, annotations(drawn))
+    return {"licence": "MIT, drawn by this project", "from": "drawn"}
+
+
+def annotations(drawn: list[DemoPhoto]) -> Iterator[tuple[str, bytes]]:
+    """Yield the members of the annotations' archive: the lists, then the trimaps."""
+    for name, splits in (
+        ("list", ("trainval", "test")),
+        ("trainval", ("trainval",)),
+        ("test", ("test",)),
+    ):
+        rows = sorted(photo.entry.row for photo in drawn if photo.split in splits)
+        yield f"annotations/{name}.txt", "".join(f"{row}\n" for row in rows).encode()
+    for photo in drawn:
+        yield f"annotations/trimaps/{photo.entry.name}.png", photo.png
+
+
+def fetch_archives(settings: Archives, raw: Path, downloads: Path) -> dict[str, Any]:
+    """Fetch both archives; return what source.json says of them."""
+    wanted = {
+        archives.IMAGES: settings.sha256.images,
+        archives.ANNOTATIONS: settings.sha256.annotations,
+    }
+    came = {
+        name: fetch_one(name, settings.mirrors, sha256, raw / name, downloads)
+        for name, sha256 in wanted.items()
+    }
+    return {"licence": LICENCE, "from": came, "checked": None not in wanted.values()}
+
+
+def fetch_one(
+    name: str, places: list[str], sha256: str | None, target: Path, downloads: Path
+) -> str:
+    """Put one archive at `target`, from what is kept or from the first mirror; return where from."""
+    kept = downloads / f"{sha256}-{name}"
+    if sha256 and kept.exists() and archives.sha256(kept) == sha256:
+        os.link(kept, target)
+        return str(kept)
+    try:
+        fetched = mirrors.fetch(name, places, sha256, target)
+    except mirrors.UnreachableError as error:
+        raise UserError(
+            f"{error}. Without a network run the demo recipe (`petseg use demo`); with local copies of "
+            "images.tar.gz and annotations.tar.gz put their folder first in download.mirrors"
+        ) from None
+    if sha256 and fetched.mirror.startswith("http"):
+        downloads.mkdir(parents=True, exist_ok=True)
+        kept.unlink(missing_ok=True)
+        os.link(target, kept)
+    return fetched.mirror
+
+
+def describe(raw: Path, source: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return source.json: the source's own facts, and each archive's size and SHA-256."""
+    found = {
+        name: {"bytes": (raw / name).stat().st_size, "sha256": archives.sha256(raw / name)}
+        for name in (archives.IMAGES, archives.ANNOTATIONS)
+    }
+    hashes = {name: facts["sha256"] for name, facts in found.items()}
+    return {
+        "source": source,
+        "official": hashes == archives.OFFICIAL_SHA256,
+        **facts,
+        "archives": found,
+    }
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("raw", type=Path, help="folder to write")
+    parser.add_argument("downloads", type=Path, help="folder that keeps verified downloads")
+    paths = parser.parse_args()
+    settings = params.load(Params, "download")
+    paths.raw.mkdir(parents=True, exist_ok=True)
+    if isinstance(settings, Demo):
+        facts = draw_demo(settings, paths.raw)
+    else:
+        facts = fetch_archives(settings, paths.raw, paths.downloads)
+    source = describe(paths.raw, settings.source, facts)
+    tables.write_json(paths.raw / "source.json", source)
+    sizes = ", ".join(
+        f"{name} {facts['bytes']:,} bytes" for name, facts in source["archives"].items()
+    )
+    print(f"{settings.source}: {sizes}{'' if source['official'] else ' (not the official data)'}")
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

@@ -1,0 +1,185 @@
+"""Predicts the test split, once, and writes every number that git keeps.
+
+Reads: MODEL/model.keras, MODEL/history.csv, ARRAYS (of train and val the index alone),
+RAW/source.json.
+Writes: PREDICTIONS/probabilities.npy (n, size, size), uint8 in 1/255; and in REPORTS
+metrics.json, per_image.csv, history.csv, precision_recall.csv, confusion.csv, photos.csv,
+rejected.csv, data.json.
+"""
+
+import argparse
+import math
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked
+from tqdm import tqdm
+
+from stages.petseg import arrays, metrics, params, splits, tables
+from stages.petseg.arrays import Photo, Split
+from stages.petseg.errors import UserError, exit_cleanly
+
+if TYPE_CHECKING:
+    import keras
+
+CHUNK = 256  # photos whose masks are counted at a time
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Params:
+    """`evaluate` in params.yaml."""
+
+    batch_size: Annotated[int, Field(ge=1)]
+
+
+def predict(
+    model: "keras.Model", test: Split, batch_size: int, target: Path
+) -> UInt8[np.ndarray, "n size size"]:
+    """Write the probability of pet for every pixel, in 1/255, and return it mapped from disk."""
+    with (
+        arrays.RowWriter(target, (test.size, test.size)) as writer,
+        tqdm(desc="predicting", total=len(test), unit=" photos", disable=None, leave=False) as bar,
+    ):
+        for start in range(0, len(test), batch_size):
+            photos = np.asarray(test.photos[start : start + batch_size])
+            found = np.asarray(model.predict_on_batch(photos))[..., 0]
+            for row in np.round(found * 255).astype(np.uint8):
+                writer.append(row)
+            bar.update(len(photos))
+    probabilities: UInt8[np.ndarray, "n size size"] = np.load(
+        target, mmap_mode="r", allow_pickle=False
+    )
+    return probabilities
+
+
+def measure(
+    test: Split, probabilities: UInt8[np.ndarray, "n size size"], threshold: float
+) -> tuple[Int64[np.ndarray, "n 6"], Int64[np.ndarray, "2 256"]]:
+    """Return each photo's confusion counts at the threshold, and the histogram of probabilities."""
+    least = math.ceil(threshold * 255)
+    counts, histogram = [], np.zeros((2, 256), np.int64)
+    for start in range(0, len(test), CHUNK):
+        trimaps, found = (
+            np.asarray(test.trimaps[start : start + CHUNK]),
+            np.asarray(probabilities[start : start + CHUNK]),
+        )
+        counts.append(metrics.count(trimaps, found >= least))
+        histogram += metrics.histogram(trimaps, found)
+    return np.concatenate(counts), histogram
+
+
+def per_image(index: list[Photo], counts: Int64[np.ndarray, "n 6"]) -> list[list[object]]:
+    """Return the rows of per_image.csv, by name."""
+    rows = [
+        [photo.name, photo.breed, photo.species, *row]
+        for photo, row in zip(index, counts.tolist(), strict=True)
+    ]
+    return sorted(rows, key=lambda row: str(row[0]))
+
+
+def confusion_rows(counts: Int64[np.ndarray, "n 6"]) -> list[tuple[str, str, int, float]]:
+    """Return (truth, predicted, pixels, share of the truth) for the six cells."""
+    total = counts.sum(axis=0)
+    rows = []
+    for name, pixels, whole in zip(
+        metrics.COLUMNS, total, np.repeat(total[::2] + total[1::2], 2), strict=True
+    ):
+        truth, _, predicted = name.partition("_as_")
+        rows.append((truth, predicted, int(pixels), round(int(pixels) / max(1, int(whole)), 4)))
+    return rows
+
+
+def photo_rows(folder: Path, test: Split) -> list[tuple[str, str, str, str]]:
+    """Return (name, split, breed, content hash) of every photo used, by name."""
+    rows = [(row.name, "test", row.breed, row.sha256) for row in test.index]
+    for split in splits.SPLITS[:2]:
+        rows += [
+            (row.name, split, row.breed, row.sha256) for row in arrays.read_index(folder / split)
+        ]
+    return sorted(rows)
+
+
+def write_numbers(
+    reports: Path,
+    test: Split,
+    counts: Int64[np.ndarray, "n 6"],
+    histogram: Int64[np.ndarray, "2 256"],
+    official: bool,
+) -> None:
+    """Write what follows from the counts and from the probabilities."""
+    values = metrics.headline(counts) | {"official_data": official}
+    tables.write_json(reports / "metrics.json", values)
+    tables.write_csv(
+        reports / "per_image.csv",
+        ["name", "breed", "species", *metrics.COLUMNS],
+        per_image(test.index, counts),
+    )
+    tables.write_csv(
+        reports / "confusion.csv", ["truth", "predicted", "pixels", "share"], confusion_rows(counts)
+    )
+    curve = metrics.precision_recall(histogram, list(range(0, 256, 5)))
+    tables.write_csv(reports / "precision_recall.csv", ["threshold", "precision", "recall"], curve)
+    print(
+        f"test IoU {values['iou']:.4f}, Dice {values['dice']:.4f}, accuracy {values['accuracy']:.4f} on {len(test):,} photos"
+    )
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, text in (
+        ("raw", "folder with source.json"),
+        ("arrays", "folder with test/ and the index of the others"),
+        ("model", "folder with the model and its history"),
+        ("predictions", "folder to write the probabilities to"),
+        ("reports", "folder to write the numbers to"),
+    ):
+        parser.add_argument(name, type=Path, help=text)
+    paths = parser.parse_args()
+    settings = params.load(Params, "evaluate")
+    test = arrays.load(paths.arrays / "test")
+    source = tables.read_json(paths.raw / "source.json")
+    # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
+    from stages.petseg import backend
+
+    backend.start(seed=0)
+    from stages.petseg import model_file
+
+    model, facts = model_file.load(paths.model / "model.keras")
+    if facts.image_size != test.size:
+        raise UserError(
+            f"{paths.model} takes {facts.image_size} pixels, {paths.arrays} has {test.size}; run `dvc repro train`"
+        )
+    for folder in (paths.predictions, paths.reports):
+        folder.mkdir(parents=True, exist_ok=True)
+    probabilities = predict(
+        model, test, settings.batch_size, paths.predictions / "probabilities.npy"
+    )
+    counts, histogram = measure(test, probabilities, facts.threshold)
+    write_numbers(paths.reports, test, counts, histogram, source["official"])
+    tables.write_csv(
+        paths.reports / "photos.csv",
+        ["name", "split", "breed", "sha256"],
+        photo_rows(paths.arrays, test),
+    )
+    shutil.copyfile(paths.model / "history.csv", paths.reports / "history.csv")
+    shutil.copyfile(paths.arrays / "rejected.csv", paths.reports / "rejected.csv")
+    data = {"source": source, **tables.read_json(paths.arrays / "summary.json")}
+    facts_of_model = {
+        "threshold": facts.threshold,
+        "border_in_training": facts.border,
+        "kept_epoch": facts.epoch,
+    }
+    tables.write_json(
+        paths.reports / "data.json",
+        data
+        | {"model": facts_of_model | {"recipe": facts.recipe, "data_sha256": facts.data_sha256}},
+    )
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

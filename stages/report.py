@@ -1,0 +1,158 @@
+"""Draws the report: one HTML page that carries its pictures, the model card, the animation.
+
+Reads: REPORTS's numbers, PREDICTIONS/probabilities.npy, ARRAYS/test, MODEL/snapshots.npz.
+Writes: REPORTS/report.html, REPORTS/model_card.md, REPORTS/figures/{overview.png,epochs.gif}.
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from jaxtyping import UInt8
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked
+
+from stages.petseg import arrays, figures, metrics, page, params, tables
+from stages.petseg.arrays import Split
+from stages.petseg.errors import exit_cleanly
+
+TILES = {
+    "IoU": "iou",
+    "mean IoU": "mean_iou",
+    "IoU per photo": "image_iou",
+    "Dice": "dice",
+    "accuracy": "accuracy",
+}
+TILES |= {"precision": "precision", "recall": "recall", "IoU, border ignored": "iou_border_ignored"}
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Params:
+    """`report` in params.yaml."""
+
+    gallery: Annotated[int, Field(ge=1, le=20)]
+    frame_seconds: Annotated[float, Field(ge=0.05, le=5)]
+
+
+def image_ious(rows: tables.Rows) -> dict[str, float]:
+    """Return each photo's IoU by name, border as pet."""
+    counts = np.array([[int(row[name]) for name in metrics.COLUMNS] for row in rows])
+    values = np.atleast_1d(metrics.iou(metrics.confusion(counts, "pet")))
+    return {row["name"]: float(value) for row, value in zip(rows, values, strict=True)}
+
+
+def choose(test: Split, ious: dict[str, float], each: int) -> dict[str, list[int]]:
+    """Return rows of the test split: the best, those around the median, the worst first."""
+    ranked = sorted(
+        range(len(test)), key=lambda row: (-ious[test.index[row].name], test.index[row].name)
+    )
+    middle = max(0, (len(ranked) - each) // 2)
+    return {
+        "Best": ranked[:each],
+        "Median": ranked[middle : middle + each],
+        "Worst": ranked[: -each - 1 : -1],
+    }
+
+
+def example(
+    test: Split, probabilities: UInt8[np.ndarray, "n size size"], row: int, least: int, iou: float
+) -> figures.Example:
+    """Return one test photo as the gallery shows it."""
+    title = f"{test.index[row].name}, IoU {iou:.3f}"
+    return figures.Example(
+        title,
+        np.asarray(test.photos[row]),
+        np.asarray(test.trimaps[row]),
+        np.asarray(probabilities[row]) >= least,
+    )
+
+
+def galleries(
+    test: Split,
+    probabilities: UInt8[np.ndarray, "n size size"],
+    threshold: float,
+    ious: dict[str, float],
+    each: int,
+) -> dict[str, list[figures.Example]]:
+    """Return the examples of every gallery."""
+    least = math.ceil(threshold * 255)
+    chosen = choose(test, ious, each)
+    return {
+        name: [example(test, probabilities, row, least, ious[test.index[row].name]) for row in rows]
+        for name, rows in chosen.items()
+    }
+
+
+def overview(shown: dict[str, list[figures.Example]]) -> list[figures.Example]:
+    """Return a few examples of different quality for one picture: the README's."""
+    return [*shown["Best"][:1], *shown["Median"][:2], *shown["Worst"][:1]]
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, text in (
+        ("arrays", "folder with test/"),
+        ("model", "folder with the snapshots"),
+        ("predictions", "folder with the probabilities"),
+        ("reports", "folder with the numbers, and to write to"),
+    ):
+        parser.add_argument(name, type=Path, help=text)
+    paths = parser.parse_args()
+    settings = params.load(Params, "report")
+    numbers = tables.read_json(paths.reports / "metrics.json")
+    data = tables.read_json(paths.reports / "data.json")
+    test = arrays.load(paths.arrays / "test")
+    probabilities = np.load(
+        paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
+    )
+    shown = galleries(
+        test,
+        probabilities,
+        data["model"]["threshold"],
+        image_ious(tables.read_csv(paths.reports / "per_image.csv")),
+        settings.gallery,
+    )
+    pictures = paths.reports / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    with np.load(paths.model / "snapshots.npz", allow_pickle=False) as seen:
+        figures.animate(
+            pictures / "epochs.gif",
+            seen["photos"],
+            seen["trimaps"],
+            seen["probabilities"],
+            settings.frame_seconds,
+        )
+    (pictures / "overview.png").write_bytes(figures.gallery(overview(shown)))
+    facts = {"recipe": data["model"]["recipe"], "metrics": numbers, "data": data}
+    html = page.render(
+        "report.html.j2",
+        **facts,
+        tiles=[(name, numbers[key]) for name, key in TILES.items()],
+        curves=page.drawing(
+            figures.curves(
+                tables.read_csv(paths.reports / "history.csv"), data["model"]["kept_epoch"]
+            )
+        ),
+        precision_recall=page.drawing(
+            figures.precision_recall(
+                tables.read_csv(paths.reports / "precision_recall.csv"), data["model"]["threshold"]
+            )
+        ),
+        animation=page.data_address((pictures / "epochs.gif").read_bytes(), "image/gif"),
+        galleries=[
+            (name, page.data_address(figures.gallery(rows), "image/png"))
+            for name, rows in shown.items()
+        ],
+        confusion=tables.read_csv(paths.reports / "confusion.csv"),
+        rejected=tables.read_csv(paths.reports / "rejected.csv"),
+    )
+    tables.write_text(paths.reports / "report.html", html)
+    tables.write_text(paths.reports / "model_card.md", page.render("model_card.md.j2", **facts))
+    print(f"report: {paths.reports / 'report.html'}")
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)
