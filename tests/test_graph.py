@@ -1,0 +1,141 @@
+"""The rules that keep the graph precise, and the lock in agreement with params and code."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
+from ruamel.yaml.tokens import AliasToken, AnchorToken
+
+from tests.conftest import ROOT
+
+
+def read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / name)
+    return document
+
+
+STAGES: dict[str, dict[str, Any]] = read("dvc.yaml")["stages"]
+PARAMS = read("params.yaml")
+SECTIONS = ("download", "preprocess", "train", "evaluate", "report")
+
+
+def imported(path: Path) -> Iterator[Path]:
+    """Yield the project's own files that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stages"):
+            module = ROOT / str(node.module).replace(".", "/")
+            for alias in node.names:
+                yield module / f"{alias.name}.py" if module.is_dir() else module.with_suffix(".py")
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("stages") for alias in node.names), path
+
+
+def reached(path: Path) -> set[Path]:
+    """Return the file and every file of the project that it leads to."""
+    seen: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            seen.add(file)
+            waiting += imported(file)
+    return seen
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_just_the_files_that_it_imports(stage: str) -> None:
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    assert listed == {str(path.relative_to(ROOT)) for path in reached(ROOT / f"stages/{stage}.py")}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_no_folder_of_code_and_on_its_own_parameters(stage: str) -> None:
+    code = [dep for dep in STAGES[stage]["deps"] if dep.startswith("stages")]
+    assert all((ROOT / dep).is_file() for dep in code)
+    assert STAGES[stage]["params"] == [f"recipes.${{recipe}}.{stage}"]
+    assert STAGES[stage]["cmd"].startswith(f"python -m stages.{stage} ")
+
+
+def test_packages_are_empty_and_no_module_is_a_bag() -> None:
+    files = [*ROOT.glob("stages/**/*.py"), *ROOT.glob("flows/**/*.py")]
+    assert all(not path.read_text() for path in files if path.name == "__init__.py")
+    assert not {"utils.py", "config.py", "paths.py"} & {path.name for path in files}
+
+
+def test_layers_import_only_to_the_right() -> None:
+    for path in ROOT.glob("stages/**/*.py"):
+        text = path.read_text()
+        assert "flows" not in {
+            part for line in text.splitlines() if "import" in line for part in line.split()
+        }
+        assert "prefect" not in text
+    assert "tensorflow" not in "".join(
+        path.read_text() for path in reached(ROOT / "stages/report.py")
+    )
+
+
+def test_params_have_no_anchor_no_merge_key_and_no_long_line() -> None:
+    text = (ROOT / "params.yaml").read_text()
+    tokens = list(YAML(typ="safe", pure=True).scan(text))
+    assert not [token for token in tokens if isinstance(token, AnchorToken | AliasToken)]
+    assert "<<" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_first_line_names_the_recipe_and_every_recipe_is_whole() -> None:
+    assert (ROOT / "params.yaml").read_text().startswith("recipe: demo\n")
+    assert all(tuple(recipe) == SECTIONS for recipe in PARAMS["recipes"].values())
+
+
+@pytest.mark.parametrize("recipe", PARAMS["recipes"])
+def test_overriding_one_recipe_leaves_the_others_and_the_lines_alone(
+    recipe: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text()
+    copy.write_text(before)
+    apply_overrides(copy, [f"recipes.{recipe}.train.epochs=77"])
+    after = YAML(typ="safe", pure=True).load(copy)
+    assert after["recipes"].pop(recipe)["train"]["epochs"] == 77
+    others = {name: sections for name, sections in PARAMS["recipes"].items() if name != recipe}
+    assert after["recipes"] == others
+    changed = [
+        pair
+        for pair in zip(before.splitlines(), copy.read_text().splitlines(), strict=True)
+        if len(set(pair)) > 1
+    ]
+    assert len(changed) == 1
+
+
+def test_the_lock_agrees_with_commands_parameters_and_code() -> None:
+    """The same on a clone without data, where `dvc status` cannot tell."""
+    recipe, lock = PARAMS["recipe"], read("dvc.lock")["stages"]
+    assert list(lock)
+    assert set(lock) == set(STAGES)
+    for name, stage in STAGES.items():
+        assert lock[name]["cmd"] == stage["cmd"], name
+        assert lock[name]["params"]["params.yaml"] == {
+            f"recipes.{recipe}.{name}": PARAMS["recipes"][recipe][name]
+        }
+        assert {dep["path"] for dep in lock[name]["deps"]} == set(stage["deps"])
+        for dep in lock[name]["deps"]:
+            if dep["path"].startswith("stages"):
+                digest = hashlib.md5((ROOT / dep["path"]).read_bytes(), usedforsecurity=False)
+                assert digest.hexdigest() == dep["md5"], dep["path"]
+
+
+def test_what_a_stage_took_is_what_the_stage_before_it_made() -> None:
+    lock = read("dvc.lock")["stages"]
+    made = {out["path"]: out["md5"] for stage in lock.values() for out in stage["outs"]}
+    for stage in lock.values():
+        assert all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in stage["deps"])
+    for path, digest in made.items():
+        if path.startswith("reports/") and path.endswith((".json", ".csv")):
+            assert (
+                hashlib.md5((ROOT / path).read_bytes(), usedforsecurity=False).hexdigest() == digest
+            ), path

@@ -1,0 +1,62 @@
+"""Metrics against masks worked by hand."""
+
+import numpy as np
+import pytest
+
+from stages.petseg import metrics
+
+# pet 1, background 2, border 3; predicted pet is True
+TRIMAP = np.array([[[1, 1, 3, 2], [1, 3, 2, 2]]], np.uint8)
+FOUND = np.array([[[1, 0, 1, 1], [1, 0, 0, 0]]], bool)
+# pet: 2 found, 1 missed; border: 1 found, 1 missed; background: 1 found, 2 left
+COUNTS = [[2, 1, 1, 1, 1, 2]]
+
+
+def test_counts_are_pixels_by_class_and_prediction() -> None:
+    assert metrics.count(TRIMAP, FOUND).tolist() == COUNTS
+
+
+@pytest.mark.parametrize(
+    ("border", "cells"),
+    [("pet", (3, 1, 2, 2)), ("background", (2, 2, 1, 3)), ("ignored", (2, 1, 1, 2))],
+)
+def test_the_border_policy_moves_or_drops_the_band(
+    border: metrics.Border, cells: tuple[int, ...]
+) -> None:
+    c = metrics.confusion(np.array(COUNTS).sum(axis=0), border)
+    assert (int(c.tp), int(c.fp), int(c.fn), int(c.tn)) == cells
+
+
+def test_the_metrics_of_the_worked_example() -> None:
+    values = metrics.headline(np.array(COUNTS))
+    assert values == {
+        "iou": 0.5,  # 3 / (3 + 1 + 2)
+        "dice": 0.6667,  # 6 / (6 + 1 + 2)
+        "accuracy": 0.625,  # 5 / 8
+        "precision": 0.75,  # 3 / 4
+        "recall": 0.6,  # 3 / 5
+        "mean_iou": 0.45,  # (0.5 + 2 / (2 + 1 + 2)) / 2
+        "image_iou": 0.5,
+        "iou_border_background": 0.4,  # 2 / (2 + 2 + 1)
+        "iou_border_ignored": 0.5,  # 2 / (2 + 1 + 1)
+    }
+
+
+def test_dataset_iou_weighs_pixels_and_image_iou_weighs_photos() -> None:
+    counts = np.array([[9, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, 9]])  # IoU 9/10 and 0/1
+    values = metrics.headline(counts)
+    assert values["iou"] == 0.8182  # 9 / 11
+    assert values["image_iou"] == 0.45
+
+
+def test_iou_of_two_empty_masks_is_one() -> None:
+    nothing = metrics.headline(np.array([[0, 0, 0, 0, 0, 8]]))
+    assert nothing["iou"] == nothing["dice"] == nothing["precision"] == nothing["recall"] == 1.0
+
+
+def test_precision_and_recall_by_threshold() -> None:
+    trimap = np.array([[[1, 3, 2, 2]]], np.uint8)
+    probabilities = np.array([[[255, 100, 100, 0]]], np.uint8)
+    histogram = metrics.histogram(trimap, probabilities)
+    rows = metrics.precision_recall(histogram, [0, 100, 101])
+    assert rows == [(0.0, 0.5, 1.0), (0.3922, 0.6667, 1.0), (0.3961, 1.0, 0.5)]

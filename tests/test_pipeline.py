@@ -1,0 +1,135 @@
+"""The whole pipeline in a real git and DVC repo, on a dozen synthetic photos."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tests.conftest import ran, run_in
+
+STAGES = ["download", "preprocess", "train", "evaluate", "report"]
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_five_stages_run_in_order_and_then_nothing_is_left_to_do(
+    repo: Path, finished: tuple[Path, str]
+) -> None:
+    assert ran(finished[1]) == STAGES
+    again = run_in(repo, "dvc", "repro")
+    assert ran(again) == []
+    assert "up to date" in again
+
+
+def test_git_tracks_the_numbers_and_no_picture(repo: Path) -> None:
+    tracked = set(run_in(repo, "git", "ls-files", "reports").split())
+    tables = {"confusion", "history", "per_image", "photos", "precision_recall", "rejected"}
+    numbers = {f"reports/{name}.csv" for name in tables} | {
+        "reports/metrics.json",
+        "reports/data.json",
+    }
+    assert tracked == numbers | {"reports/.gitignore"}
+    assert (repo / "reports/report.html").stat().st_size > 10_000
+    assert (repo / "reports/figures/epochs.gif").read_bytes()[:3] == b"GIF"
+
+
+def test_the_numbers_agree_with_each_other(repo: Path) -> None:
+    metrics = json.loads((repo / "reports/metrics.json").read_text())
+    rows = list(csv.DictReader((repo / "reports/per_image.csv").open()))
+    sums = {name: sum(int(row[name]) for row in rows) for name in rows[0] if "_as_" in name}
+    assert sum(sums.values()) == 4 * 32 * 32
+    hits = sums["pet_as_pet"] + sums["border_as_pet"]
+    union = (
+        hits + sums["pet_as_background"] + sums["border_as_background"] + sums["background_as_pet"]
+    )
+    assert metrics["iou"] == round(hits / union, 4) if union else 1.0
+    photos = list(csv.DictReader((repo / "reports/photos.csv").open()))
+    assert sorted(row["split"] for row in photos) == ["test"] * 4 + ["train"] * 10 + ["val"] * 2
+    assert metrics["official_data"] is False
+
+
+def test_the_arrays_are_memory_maps_of_uint8(repo: Path) -> None:
+    photos = np.load(repo / "data/arrays/train/photos.npy", mmap_mode="r")
+    trimaps = np.load(repo / "data/arrays/train/trimaps.npy", mmap_mode="r")
+    assert (photos.shape, photos.dtype) == ((10, 32, 32, 3), np.uint8)
+    assert set(np.unique(trimaps)) <= {1, 2, 3}
+
+
+def test_editing_the_report_reruns_the_report_alone(repo: Path) -> None:
+    replace(repo / "stages/report.py", '    print(f"report:', '    print(f"the report:')
+    assert ran(run_in(repo, "dvc", "repro")) == ["report"]
+
+
+def test_a_training_parameter_reruns_what_follows_training(repo: Path) -> None:
+    replace(repo / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+    assert ran(run_in(repo, "dvc", "repro")) == ["train", "evaluate", "report"]
+    changed = run_in(repo, "dvc", "metrics", "diff", "--all")
+    assert "reports/metrics.json" in changed
+
+
+def test_a_test_the_readme_and_caches_of_python_rerun_nothing(repo: Path) -> None:
+    (repo / "README.md").write_text("new")
+    (repo / "tests").mkdir()
+    (repo / "tests/test_new.py").write_text("")
+    (repo / "stages/petseg/__pycache__").mkdir()
+    (repo / "stages/petseg/__pycache__/unet.pyc").write_text("")
+    assert ran(run_in(repo, "dvc", "repro")) == []
+
+
+def test_switching_recipes_forth_and_back_retrains_nothing(repo: Path) -> None:
+    first = (repo / "reports/metrics.json").read_text()
+    assert "recipe: other" in run_in(repo, "petseg", "use", "other")
+    assert "train" in ran(run_in(repo, "dvc", "repro"))
+    run_in(repo, "git", "commit", "-qam", "other recipe")
+    run_in(repo, "petseg", "use", "tiny")
+    assert not {"download", "preprocess", "train"} & set(ran(run_in(repo, "dvc", "repro")))
+    assert (repo / "reports/metrics.json").read_text() == first
+    assert '"revisions": ["workspace", "HEAD"]' in run_in(
+        repo, "dvc", "plots", "diff", "HEAD", "--json"
+    )
+    assert "iou" in run_in(repo, "dvc", "metrics", "diff", "HEAD~1", "HEAD", "--all")
+
+
+def test_plots_and_experiments_work_as_a_dvc_user_expects(repo: Path) -> None:
+    page = run_in(repo, "dvc", "plots", "show").strip().removeprefix("file://")
+    html = Path(page).read_text()
+    for title in (
+        "Loss",
+        "Accuracy",
+        "IoU",
+        "Precision and recall",
+        "Pixels by truth and prediction",
+    ):
+        assert title in html
+    run_in(repo, "dvc", "exp", "run", "-S", "recipes.tiny.train.epochs=3")
+    assert len((repo / "reports/history.csv").read_text().splitlines()) == 1 + 3
+    assert "epochs" in run_in(repo, "dvc", "exp", "show", "--only-changed", "--md")
+
+
+def test_a_deleted_output_comes_back_by_checkout(repo: Path) -> None:
+    model = (repo / "data/model/model.keras").read_bytes()
+    (repo / "data/model/model.keras").unlink()
+    run_in(repo, "dvc", "checkout")
+    assert (repo / "data/model/model.keras").read_bytes() == model
+
+
+def test_training_again_gives_the_same_bytes(repo: Path) -> None:
+    before = (repo / "dvc.lock").read_text()
+    assert ran(run_in(repo, "dvc", "repro", "-f", "-s", "train")) == ["train"]
+    assert (repo / "dvc.lock").read_text() == before
+
+
+def test_a_truncated_archive_fails_in_one_line_and_leaves_nothing(repo: Path) -> None:
+    archive = repo / "data/raw/annotations.tar.gz"
+    whole = archive.read_bytes()
+    archive.unlink()
+    archive.write_bytes(whole[: len(whole) // 2])
+    output = run_in(repo, "python", "-m", "stages.preprocess", "data/raw", "data/again", fails=True)
+    assert "annotations.tar.gz: not a readable tar.gz" in output
+    assert "Traceback" not in output
+    assert not list((repo / "data").glob("again*"))

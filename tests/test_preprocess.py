@@ -1,0 +1,106 @@
+"""Preprocess on archives made by hand: what is used, what is set aside, and why."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages import preprocess
+from stages.petseg import archives, arrays
+from stages.petseg.errors import UserError
+
+
+def picture(size: tuple[int, int], colour: object, mode: str, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, colour).save(buffer, kind)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def pack(folder: Path, **changed: bytes | None) -> Path:
+    """Write two archives with a_1 … a_4 to train on and a_5, a_6 to test; lists come last."""
+    folder.mkdir()
+    files = {
+        f"images/a_{n}.jpg": picture((20, 10), (40 * n, 0, 0), "RGB", "JPEG") for n in range(1, 7)
+    }
+    files |= {
+        f"annotations/trimaps/a_{n}.png": picture((20, 10), 1 + n % 3, "L", "PNG")
+        for n in range(1, 7)
+    }
+    files["annotations/trainval.txt"] = b"".join(b"a_%d 1 1 1\n" % n for n in range(1, 5))
+    files["annotations/test.txt"] = b"a_5 1 1 1\na_6 1 1 1\n"
+    files["images/stray.mat"] = b"?"
+    files["images/a_99.jpg"] = b"unlisted"
+    files |= {name: data for name, data in changed.items() if data is not None}
+    kept = {name: data for name, data in files.items() if changed.get(name, b"") is not None}
+    for name, start in ((archives.IMAGES, "images"), (archives.ANNOTATIONS, "annotations")):
+        archives.write(folder / name, [item for item in kept.items() if item[0].startswith(start)])
+    return folder
+
+
+def convert(raw: Path, target: Path, max_rejected: int = 9) -> dict[str, str]:
+    """Run the conversion; return the reasons by name."""
+    target.mkdir()
+    preprocess.convert(raw, target, preprocess.Params(16, 0.25, 1, max_rejected))
+    with (target / "rejected.csv").open() as file:
+        return {row["name"]: f"{row['split']}: {row['reason']}" for row in csv.DictReader(file)}
+
+
+def test_clean_archives_become_three_splits_with_their_own_trimaps(tmp_path: Path) -> None:
+    assert convert(pack(tmp_path / "raw"), tmp_path / "arrays") == {}
+    splits = {name: arrays.load(tmp_path / "arrays" / name) for name in ("train", "val", "test")}
+    assert {name: len(split) for name, split in splits.items()} == {"train": 3, "val": 1, "test": 2}
+    for split in splits.values():
+        for row, photo in enumerate(split.index):
+            number = int(photo.name[-1])
+            assert abs(int(split.photos[row, 8, 8, 0]) - 40 * number) < 4
+            assert np.unique(split.trimaps[row]).tolist() == [1 + number % 3]
+            assert (photo.breed, photo.species, photo.width, photo.height) == ("a", "cat", 20, 10)
+    summary = json.loads((tmp_path / "arrays/summary.json").read_text())
+    assert summary["splits"]["test"]["pixel_shares"] == {
+        "pet": 0.5,
+        "background": 0.0,
+        "border": 0.5,
+    }
+    assert summary["splits"]["test"]["masks_without_pet"] == 1
+
+
+def test_what_cannot_be_used_is_set_aside_with_its_split_and_reason(tmp_path: Path) -> None:
+    changed: dict[str, bytes | None] = {
+        "images/a_1.jpg": b"not a picture",
+        "images/a_2.jpg": None,
+        "annotations/trimaps/a_3.png": None,
+        "annotations/trimaps/a_5.png": picture((10, 10), 1, "L", "PNG"),
+    }
+    changed["annotations/trainval.txt"] = b"".join(b"a_%d 1 1 1\n" % n for n in (1, 2, 3, 4, 7, 8))
+    for name in ("a_7", "a_8"):
+        changed[f"images/{name}.jpg"] = picture((20, 10), 0, "RGB", "JPEG")
+        changed[f"annotations/trimaps/{name}.png"] = picture((20, 10), 2, "L", "PNG")
+    target = tmp_path / "arrays"
+    target.mkdir()
+    preprocess.convert(pack(tmp_path / "raw", **changed), target, preprocess.Params(16, 0.4, 4, 9))
+    with (target / "rejected.csv").open() as file:
+        reasons = {row["name"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        "a_1": "photo cannot be decoded: cannot identify image file",
+        "a_2": "no photo",
+        "a_3": "no trimap",
+        "a_5": "photo is 20x10, trimap 10x10",
+    }
+
+
+def test_more_rejects_than_allowed_fail_and_name_some(tmp_path: Path) -> None:
+    raw = pack(tmp_path / "raw", **{"images/a_6.jpg": b""})
+    with pytest.raises(
+        UserError, match=r"1 photos cannot be used, more than preprocess.max_rejected 0: a_6: photo"
+    ):
+        convert(raw, tmp_path / "arrays", max_rejected=0)
+
+
+def test_archives_without_the_lists_are_refused(tmp_path: Path) -> None:
+    raw = pack(tmp_path / "raw", **{"annotations/test.txt": None})
+    with pytest.raises(UserError, match=r"annotations/test.txt is missing"):
+        convert(raw, tmp_path / "arrays")

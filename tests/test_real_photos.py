@@ -1,0 +1,60 @@
+"""A slice of real photos end to end, where a folder in the official layout is at hand.
+
+The folder is named by PETSEG_REAL_PHOTOS; without it the test is skipped, for the photos may
+not be published with the project.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from stages.petseg import archives
+from tests.conftest import TINY, run_in
+
+REAL = os.environ.get("PETSEG_REAL_PHOTOS", "")
+
+
+def a_slice(source: Path, target: Path) -> None:
+    """Write archives with every 40th photo of each list."""
+    target.mkdir()
+    annotations = dict(archives.read_members(source / archives.ANNOTATIONS))
+    kept: set[str] = set()
+    members: list[tuple[str, bytes]] = []
+    for name in ("trainval", "test"):
+        path = f"annotations/{name}.txt"
+        rows = archives.parse_list(annotations[path].decode(), path)[::40]
+        kept |= {row.name for row in rows}
+        members.append((path, "".join(f"{row.row}\n" for row in rows).encode()))
+    members += [
+        (name, data)
+        for name, data in annotations.items()
+        if Path(name).suffix == ".png" and Path(name).stem in kept
+    ]
+    archives.write(target / archives.ANNOTATIONS, members)
+    photos = archives.read_members(source / archives.IMAGES)
+    archives.write(
+        target / archives.IMAGES, (member for member in photos if Path(member[0]).stem in kept)
+    )
+
+
+@pytest.mark.skipif(not REAL, reason="PETSEG_REAL_PHOTOS names no folder with real photos")
+def test_a_slice_of_the_real_photos_goes_end_to_end(repo: Path, tmp_path: Path) -> None:
+    a_slice(Path(REAL).resolve(), tmp_path / "slice")
+    demo = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
+    wanted = f"download: {{source: archives, mirrors: [{tmp_path}/slice], sha256: {{images: null, annotations: null}}}}"
+    text = (
+        TINY.replace(demo, wanted, 1)
+        .replace("image_size: 32", "image_size: 64", 1)
+        .replace("epochs: 2", "epochs: 6", 1)
+    )
+    (repo / "params.yaml").write_text(text.replace("base_channels: 2", "base_channels: 4", 1))
+    run_in(repo, "dvc", "repro")
+    data = json.loads((repo / "reports/data.json").read_text())
+    metrics = json.loads((repo / "reports/metrics.json").read_text())
+    assert data["splits"]["test"]["photos"] == 92
+    assert data["splits"]["train"]["photos"] + data["splits"]["val"]["photos"] == 92
+    assert len(data["breeds"]) == 37
+    assert (data["source"]["official"], data["source"]["checked"]) == (False, False)
+    assert 0.3 < metrics["iou"] < 1

@@ -1,0 +1,39 @@
+"""Splits: the official test list, a stratified validation, nothing shared."""
+
+import pytest
+
+from stages.petseg import splits
+from stages.petseg.archives import Entry
+from stages.petseg.errors import UserError
+
+
+def photos(breed: str, count: int) -> list[Entry]:
+    return [Entry(f"{breed}_{number}", 1, 1, 1) for number in range(count)]
+
+
+def test_every_breed_gives_the_same_share_to_validation() -> None:
+    chosen = splits.stratified(photos("a", 100) + photos("b", 50), 0.1, seed=1)
+    assert sum(name.startswith("a_") for name in chosen) == 10
+    assert sum(name.startswith("b_") for name in chosen) == 5
+
+
+def test_a_breed_keeps_at_least_one_photo_to_train_on() -> None:
+    assert splits.stratified(photos("a", 1), 0.5, seed=1) == set()
+    assert len(splits.stratified(photos("a", 2), 0.9, seed=1)) == 1
+
+
+def test_the_seed_decides_and_one_more_photo_moves_at_most_one() -> None:
+    before = splits.stratified(photos("a", 40), 0.25, seed=1)
+    assert before == splits.stratified(photos("a", 40)[::-1], 0.25, seed=1)
+    assert before != splits.stratified(photos("a", 40), 0.25, seed=2)
+    assert len(before - splits.stratified(photos("a", 41), 0.25, seed=1)) <= 1
+
+
+def test_the_test_list_is_the_test_split() -> None:
+    assigned = splits.assign(photos("a", 10), photos("b", 3), 0.2, seed=1)
+    assert sorted(assigned.values()) == ["test"] * 3 + ["train"] * 8 + ["val"] * 2
+
+
+def test_a_photo_in_both_lists_is_refused() -> None:
+    with pytest.raises(UserError, match="a_0 is in both trainval and test"):
+        splits.assign(photos("a", 3), photos("a", 1), 0.2, seed=1)
