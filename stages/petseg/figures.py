@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool, UInt8
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from stages.petseg.archives import BACKGROUND, BORDER
 
@@ -86,7 +87,8 @@ def gallery(examples: Sequence[Example]) -> bytes:
         ("prediction", prediction_overlay),
         ("errors", error_overlay),
     )
-    figure = Figure(figsize=(8, 2.12 * len(examples) + 0.25), layout="constrained")
+    room = ConstrainedLayoutEngine(h_pad=0.08)  # for the titles and the names
+    figure = Figure(figsize=(8, 2.15 * len(examples) + 0.4), layout=room)
     axes = figure.subplots(len(examples), len(columns), squeeze=False)
     for number, example in enumerate(examples):
         for axis, (title, draw) in zip(axes[number], columns, strict=True):
