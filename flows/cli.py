@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.petseg import params
-from stages.petseg.errors import UserError, exit_cleanly
+from stages.petseg import command, params
+from stages.petseg.errors import UserError
 
 EXAMPLES = """examples:
   petseg check-params                  the active recipe, before a long run
@@ -103,4 +103,4 @@ def run(arguments: Sequence[str] | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `petseg`; a mistake ends in one line and a non-zero exit."""
-    exit_cleanly(lambda: run(arguments))
+    command.exit_cleanly(lambda: run(arguments))

@@ -4,7 +4,6 @@ Writes: RAW/images.tar.gz, RAW/annotations.tar.gz, RAW/source.json.
 Keeps:  DOWNLOADS/SHA256-NAME, what came over the network and was verified, outside DVC's outputs.
 """
 
-import argparse
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,9 +15,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 from tqdm import tqdm
 
-from stages.petseg import archives, demo_pets, mirrors, params, tables
+from stages.petseg import archives, command, demo_pets, mirrors, params, tables
 from stages.petseg.demo_pets import DemoPhoto
-from stages.petseg.errors import UserError, exit_cleanly
+from stages.petseg.errors import UserError
 
 LICENCE = (
     "CC BY-SA 4.0 by the dataset's page, 'research purposes only' by the README in its archive; "
@@ -148,10 +147,9 @@ def describe(raw: Path, source: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("raw", type=Path, help="folder to write")
-    parser.add_argument("downloads", type=Path, help="folder that keeps verified downloads")
-    paths = parser.parse_args()
+    paths = command.paths(
+        __doc__, raw="folder to write", downloads="folder that keeps verified downloads"
+    )
     settings = params.load(Params, "download")
     paths.raw.mkdir(parents=True, exist_ok=True)
     if isinstance(settings, Demo):
@@ -167,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_cleanly(main)
+    command.exit_cleanly(main)

@@ -7,11 +7,10 @@ metrics.json, per_image.csv, history.csv, precision_recall.csv, confusion.csv, p
 rejected.csv, data.json.
 """
 
-import argparse
 import math
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -19,12 +18,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 from tqdm import tqdm
 
-from stages.petseg import arrays, metrics, params, splits, tables
+from stages.petseg import arrays, command, metrics, params, splits, tables
 from stages.petseg.arrays import Photo, Split
-from stages.petseg.errors import UserError, exit_cleanly
+from stages.petseg.errors import UserError
 
 if TYPE_CHECKING:
     import keras
+
+    from stages.petseg.model_file import Facts
 
 CHUNK = 256  # photos whose masks are counted at a time
 
@@ -40,20 +41,19 @@ def predict(
     model: "keras.Model", test: Split, batch_size: int, target: Path
 ) -> UInt8[np.ndarray, "n size size"]:
     """Write the probability of pet for every pixel, in 1/255, and return it mapped from disk."""
+    from stages.petseg import model_file
+
     with (
         arrays.RowWriter(target, (test.size, test.size)) as writer,
         tqdm(desc="predicting", total=len(test), unit=" photos", disable=None, leave=False) as bar,
     ):
         for start in range(0, len(test), batch_size):
             photos = np.asarray(test.photos[start : start + batch_size])
-            found = np.asarray(model.predict_on_batch(photos))[..., 0]
-            for row in np.round(found * 255).astype(np.uint8):
+            for row in model_file.probabilities(model, photos):
                 writer.append(row)
             bar.update(len(photos))
-    probabilities: UInt8[np.ndarray, "n size size"] = np.load(
-        target, mmap_mode="r", allow_pickle=False
-    )
-    return probabilities
+    mapped: UInt8[np.ndarray, "n size size"] = np.load(target, mmap_mode="r", allow_pickle=False)
+    return mapped
 
 
 def measure(
@@ -128,18 +128,35 @@ def write_numbers(
     )
 
 
+def write_data(
+    reports: Path, folder: Path, test: Split, source: dict[str, Any], facts: "Facts"
+) -> None:
+    """Write what the numbers were measured with: the photos, those set aside, the model's facts."""
+    tables.write_csv(
+        reports / "photos.csv", ["name", "split", "breed", "sha256"], photo_rows(folder, test)
+    )
+    shutil.copyfile(folder / "rejected.csv", reports / "rejected.csv")
+    model = {
+        "threshold": facts.threshold,
+        "border_in_training": facts.border,
+        "kept_epoch": facts.epoch,
+        "recipe": facts.recipe,
+        "data_sha256": facts.data_sha256,
+    }
+    summary = tables.read_json(folder / "summary.json")
+    tables.write_json(reports / "data.json", {"source": source, **summary, "model": model})
+
+
 def main() -> None:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, text in (
-        ("raw", "folder with source.json"),
-        ("arrays", "folder with test/ and the index of the others"),
-        ("model", "folder with the model and its history"),
-        ("predictions", "folder to write the probabilities to"),
-        ("reports", "folder to write the numbers to"),
-    ):
-        parser.add_argument(name, type=Path, help=text)
-    paths = parser.parse_args()
+    paths = command.paths(
+        __doc__,
+        raw="folder with source.json",
+        arrays="folder with test/ and the index of the others",
+        model="folder with the model and its history",
+        predictions="folder to write the probabilities to",
+        reports="folder to write the numbers to",
+    )
     settings = params.load(Params, "evaluate")
     test = arrays.load(paths.arrays / "test")
     source = tables.read_json(paths.raw / "source.json")
@@ -161,25 +178,9 @@ def main() -> None:
     )
     counts, histogram = measure(test, probabilities, facts.threshold)
     write_numbers(paths.reports, test, counts, histogram, source["official"])
-    tables.write_csv(
-        paths.reports / "photos.csv",
-        ["name", "split", "breed", "sha256"],
-        photo_rows(paths.arrays, test),
-    )
+    write_data(paths.reports, paths.arrays, test, source, facts)
     shutil.copyfile(paths.model / "history.csv", paths.reports / "history.csv")
-    shutil.copyfile(paths.arrays / "rejected.csv", paths.reports / "rejected.csv")
-    data = {"source": source, **tables.read_json(paths.arrays / "summary.json")}
-    facts_of_model = {
-        "threshold": facts.threshold,
-        "border_in_training": facts.border,
-        "kept_epoch": facts.epoch,
-    }
-    tables.write_json(
-        paths.reports / "data.json",
-        data
-        | {"model": facts_of_model | {"recipe": facts.recipe, "data_sha256": facts.data_sha256}},
-    )
 
 
 if __name__ == "__main__":
-    exit_cleanly(main)
+    command.exit_cleanly(main)

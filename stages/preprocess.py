@@ -5,7 +5,6 @@ Writes: ARRAYS/{train,val,test}/{photos.npy,trimaps.npy,index.csv}, ARRAYS/rejec
 ARRAYS/summary.json.
 """
 
-import argparse
 import hashlib
 import os
 import shutil
@@ -25,9 +24,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 from tqdm import tqdm
 
-from stages.petseg import archives, arrays, params, photos, splits, summary, tables
+from stages.petseg import archives, arrays, command, params, photos, splits, summary, tables
 from stages.petseg.archives import Entry
-from stages.petseg.errors import UserError, exit_cleanly
+from stages.petseg.errors import UserError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -247,10 +246,7 @@ def check_enough(writer: Writer, rejected: list[Rejected], most: int) -> None:
 
 def main() -> None:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("raw", type=Path, help="folder with the two archives")
-    parser.add_argument("arrays", type=Path, help="folder to write")
-    paths = parser.parse_args()
+    paths = command.paths(__doc__, raw="folder with the two archives", arrays="folder to write")
     settings = params.load(Params, "preprocess")
     partial_folder = paths.arrays.with_name(paths.arrays.name + ".partial")
     shutil.rmtree(partial_folder, ignore_errors=True)  # what a killed run has left
@@ -264,4 +260,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_cleanly(main)
+    command.exit_cleanly(main)

@@ -4,19 +4,17 @@ Reads: REPORTS's numbers, PREDICTIONS/probabilities.npy, ARRAYS/test, MODEL/snap
 Writes: REPORTS/report.html, REPORTS/model_card.md, REPORTS/figures/{overview.png,epochs.gif}.
 """
 
-import argparse
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from stages.petseg import arrays, figures, metrics, page, params, tables
+from stages.petseg import arrays, command, figures, metrics, page, params, tables
 from stages.petseg.arrays import Split
-from stages.petseg.errors import exit_cleanly
 
 TILES = {
     "IoU": "iou",
@@ -90,62 +88,65 @@ def overview(shown: dict[str, list[figures.Example]]) -> list[figures.Example]:
     return [*shown["Best"][:1], *shown["Median"][:2], *shown["Worst"][:1]]
 
 
-def main() -> None:
-    """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, text in (
-        ("arrays", "folder with test/"),
-        ("model", "folder with the snapshots"),
-        ("predictions", "folder with the probabilities"),
-        ("reports", "folder with the numbers, and to write to"),
-    ):
-        parser.add_argument(name, type=Path, help=text)
-    paths = parser.parse_args()
-    settings = params.load(Params, "report")
-    numbers = tables.read_json(paths.reports / "metrics.json")
-    data = tables.read_json(paths.reports / "data.json")
-    test = arrays.load(paths.arrays / "test")
-    probabilities = np.load(
-        paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
-    )
-    shown = galleries(
-        test,
-        probabilities,
-        data["model"]["threshold"],
-        image_ious(tables.read_csv(paths.reports / "per_image.csv")),
-        settings.gallery,
-    )
-    pictures = paths.reports / "figures"
+def draw(
+    pictures: Path, snapshots: Path, shown: dict[str, list[figures.Example]], seconds: float
+) -> None:
+    """Write the README's picture and the animation."""
     pictures.mkdir(parents=True, exist_ok=True)
-    with np.load(paths.model / "snapshots.npz", allow_pickle=False) as seen:
+    (pictures / "overview.png").write_bytes(figures.gallery(overview(shown)))
+    with np.load(snapshots, allow_pickle=False) as seen:
         figures.animate(
             pictures / "epochs.gif",
             seen["photos"],
             seen["trimaps"],
             seen["probabilities"],
-            settings.frame_seconds,
+            seconds,
         )
-    (pictures / "overview.png").write_bytes(figures.gallery(overview(shown)))
+
+
+def illustrations(
+    reports: Path, model: dict[str, Any], shown: dict[str, list[figures.Example]]
+) -> dict[str, Any]:
+    """Return the page's pictures by their names in the template."""
+    history = tables.read_csv(reports / "history.csv")
+    sweep = tables.read_csv(reports / "precision_recall.csv")
+    animation = (reports / "figures" / "epochs.gif").read_bytes()
+    return {
+        "curves": page.drawing(figures.curves(history, model["kept_epoch"])),
+        "precision_recall": page.drawing(figures.precision_recall(sweep, model["threshold"])),
+        "animation": page.data_address(animation, "image/gif"),
+        "galleries": [
+            (name, page.data_address(figures.gallery(rows), "image/png"))
+            for name, rows in shown.items()
+        ],
+    }
+
+
+def main() -> None:
+    """Run the stage."""
+    paths = command.paths(
+        __doc__,
+        arrays="folder with test/",
+        model="folder with the snapshots",
+        predictions="folder with the probabilities",
+        reports="folder with the numbers, and to write to",
+    )
+    settings = params.load(Params, "report")
+    numbers = tables.read_json(paths.reports / "metrics.json")
+    data = tables.read_json(paths.reports / "data.json")
+    ious = image_ious(tables.read_csv(paths.reports / "per_image.csv"))
+    test = arrays.load(paths.arrays / "test")
+    probabilities = np.load(
+        paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
+    )
+    shown = galleries(test, probabilities, data["model"]["threshold"], ious, settings.gallery)
+    draw(paths.reports / "figures", paths.model / "snapshots.npz", shown, settings.frame_seconds)
     facts = {"recipe": data["model"]["recipe"], "metrics": numbers, "data": data}
     html = page.render(
         "report.html.j2",
         **facts,
+        **illustrations(paths.reports, data["model"], shown),
         tiles=[(name, numbers[key]) for name, key in TILES.items()],
-        curves=page.drawing(
-            figures.curves(
-                tables.read_csv(paths.reports / "history.csv"), data["model"]["kept_epoch"]
-            )
-        ),
-        precision_recall=page.drawing(
-            figures.precision_recall(
-                tables.read_csv(paths.reports / "precision_recall.csv"), data["model"]["threshold"]
-            )
-        ),
-        animation=page.data_address((pictures / "epochs.gif").read_bytes(), "image/gif"),
-        galleries=[
-            (name, page.data_address(figures.gallery(rows), "image/png"))
-            for name, rows in shown.items()
-        ],
         confusion=tables.read_csv(paths.reports / "confusion.csv"),
         rejected=tables.read_csv(paths.reports / "rejected.csv"),
     )
@@ -155,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_cleanly(main)
+    command.exit_cleanly(main)

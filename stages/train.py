@@ -5,24 +5,21 @@ Writes: MODEL/model.keras, MODEL/history.csv, MODEL/snapshots.npz (a few validat
 their trimaps, and what each epoch made of them). LOG gets the times, which are no result.
 """
 
-import argparse
 import hashlib
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from jaxtyping import UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from stages.petseg import arrays, params, tables
+from stages.petseg import arrays, command, params, tables
 from stages.petseg.arrays import Split
-from stages.petseg.errors import UserError, exit_cleanly
+from stages.petseg.errors import UserError
 
 if TYPE_CHECKING:
-    import keras
-
-    from stages.petseg.training import EpochRow, Timing
+    from stages.petseg.training import EpochRow, Schedule, Timing
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -59,17 +56,16 @@ def data_hash(*splits: Split) -> str:
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
+def schedule(settings: Params) -> "Schedule":
+    """Return what the training loop needs of the parameters."""
+    from stages.petseg.training import Schedule
+
+    return Schedule(**{field.name: getattr(settings, field.name) for field in fields(Schedule)})
+
+
 def snapshot_rows(val: Split, count: int) -> list[int]:
     """Return rows spread over the validation set, for the animation."""
     return [int(row) for row in np.linspace(0, len(val) - 1, min(count, len(val)))]
-
-
-def predict(
-    model: "keras.Model", photos: UInt8[np.ndarray, "n size size 3"]
-) -> UInt8[np.ndarray, "n size size"]:
-    """Return what the network thinks now, as probabilities in 1/255."""
-    logits = np.asarray(model(photos, training=False))[..., 0]
-    return np.round(255 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.uint8)
 
 
 def progress_line(row: "EpochRow", timing: "Timing", epochs: int, best: bool) -> str:
@@ -90,56 +86,49 @@ def fit(settings: Params, recipe: str, train: Split, val: Split, target: Path, l
     backend.start(settings.seed)
     from stages.petseg import model_file, training, unet
 
-    schedule = training.Schedule(
-        settings.epochs,
-        settings.batch_size,
-        settings.learning_rate,
-        settings.decay,
-        settings.border,
-        settings.flip,
-        settings.seed,
-    )
     model = unet.build(train.size, settings.base_channels, settings.depth)
+    whole = unet.with_probabilities(model)
     rows = snapshot_rows(val, settings.snapshots)
+    shown = np.asarray(val.photos[rows])
     history: list[training.EpochRow] = []
     timings: list[training.Timing] = []
-    frames = [predict(model, val.photos[rows])]
-    best, best_weights = -1.0, model.get_weights()
+    frames = [model_file.probabilities(whole, shown)]
     print(
         f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"
     )
-    for row, timing in training.run(model, train, val, schedule):
+    for row, timing in training.run(model, train, val, schedule(settings)):
         history.append(row)
         timings.append(timing)
-        frames.append(predict(model, val.photos[rows]))
-        if row.val_iou > best:
-            best, best_weights = row.val_iou, model.get_weights()
-        print(progress_line(row, timing, settings.epochs, best == row.val_iou), flush=True)
+        frames.append(model_file.probabilities(whole, shown))
+        best = row is max(history, key=lambda row: row.val_iou)  # the first of equals
+        if best:
+            kept, weights = row, model.get_weights()
+        print(progress_line(row, timing, settings.epochs, best), flush=True)
         tables.write_rows(log, training.Timing, timings)
-    model.set_weights(best_weights)
-    kept = max(history, key=lambda row: row.val_iou).epoch
+    model.set_weights(weights)
     facts = model_file.Facts(
-        train.size, settings.threshold, settings.border, recipe, data_hash(train, val), kept
+        train.size, settings.threshold, settings.border, recipe, data_hash(train, val), kept.epoch
     )
     target.mkdir(parents=True, exist_ok=True)
+    model_file.save(whole, facts, target / "model.keras")
     tables.write_rows(target / "history.csv", training.EpochRow, history)
     np.savez(
         target / "snapshots.npz",
-        photos=val.photos[rows],
+        photos=shown,
         trimaps=val.trimaps[rows],
         probabilities=np.stack(frames),
     )
-    model_file.save(unet.with_probabilities(model), facts, target / "model.keras")
-    print(f"kept epoch {kept} with validation IoU {best:.4f}")
+    print(f"kept epoch {kept.epoch} with validation IoU {kept.val_iou:.4f}")
 
 
 def main() -> None:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arrays", type=Path, help="folder with train/ and val/")
-    parser.add_argument("model", type=Path, help="folder to write")
-    parser.add_argument("log", type=Path, help="file for the times, outside DVC's outputs")
-    paths = parser.parse_args()
+    paths = command.paths(
+        __doc__,
+        arrays="folder with train/ and val/",
+        model="folder to write",
+        log="file for the times, outside DVC's outputs",
+    )
     settings = params.load(Params, "train")
     recipe = params.active_recipe()
     train, val = arrays.load(paths.arrays / "train"), arrays.load(paths.arrays / "val")
@@ -149,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_cleanly(main)
+    command.exit_cleanly(main)
