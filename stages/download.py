@@ -79,7 +79,16 @@ def draw_demo(settings: Demo, raw: Path) -> dict[str, Any]:
         raw / archives.IMAGES, ((f"images/{photo.entry.name}.jpg", photo.jpeg) for photo in drawn)
     )
     archives.write(raw / archives.ANNOTATIONS, annotations(drawn))
-    return {"licence": "MIT, drawn by this project", "from": "drawn"}
+    return {
+        "source": "demo",
+        "official": False,
+        "licence": "MIT, drawn by this project",
+        "from": "drawn",
+        "archives": {
+            name: describe(raw / name, archives.sha256(raw / name))
+            for name in (archives.IMAGES, archives.ANNOTATIONS)
+        },
+    }
 
 
 def annotations(drawn: list[DemoPhoto]) -> Iterator[tuple[str, bytes]]:
@@ -101,63 +110,58 @@ def fetch_archives(settings: Archives, raw: Path, downloads: Path) -> dict[str, 
         archives.IMAGES: settings.sha256.images,
         archives.ANNOTATIONS: settings.sha256.annotations,
     }
-    came = {
-        name: fetch_one(name, settings.mirrors, sha256, raw / name, downloads)
-        for name, sha256 in wanted.items()
+    found = {}
+    for name, sha256 in wanted.items():
+        fetched = fetch_one(name, settings.mirrors, sha256, raw / name, downloads)
+        found[name] = describe(raw / name, fetched.sha256)
+        print(f"{name}: {'verified' if sha256 else 'unchecked'}, from {fetched.mirror}", flush=True)
+    return {
+        "source": "archives",
+        "official": {name: facts["sha256"] for name, facts in found.items()}
+        == archives.OFFICIAL_SHA256,
+        "licence": LICENCE,
+        "from": settings.mirrors,  # not the one that had it: a second run shall not differ
+        "checked": None not in wanted.values(),
+        "archives": found,
     }
-    return {"licence": LICENCE, "from": came, "checked": None not in wanted.values()}
 
 
 def fetch_one(
     name: str, places: list[str], sha256: str | None, target: Path, downloads: Path
-) -> str:
-    """Put one archive at `target`, from what is kept or from the first mirror; return where from."""
-    kept = downloads / f"{sha256}-{name}"
-    if sha256 and kept.exists() and archives.sha256(kept) == sha256:
-        os.link(kept, target)
-        return str(kept)
+) -> mirrors.Fetched:
+    """Put one archive at `target`, from what is kept or from the first mirror."""
     try:
-        fetched = mirrors.fetch(name, places, sha256, target)
+        return mirrors.fetch(name, places, sha256, target, downloads)
     except mirrors.UnreachableError as error:
         raise UserError(
-            f"{error}. Without a network run the demo recipe (`petseg use demo`); with local copies of "
-            "images.tar.gz and annotations.tar.gz put their folder first in download.mirrors"
+            f"{error}. What has come is kept: run again to go on. Without a network run the demo recipe "
+            "(`petseg use demo`); with local copies of images.tar.gz and annotations.tar.gz put their "
+            "folder first in download.mirrors; another version of the files needs its checksums in "
+            "download.sha256 (null: unchecked)"
         ) from None
-    if sha256 and fetched.mirror.startswith("http"):
-        downloads.mkdir(parents=True, exist_ok=True)
-        kept.unlink(missing_ok=True)
-        os.link(target, kept)
-    return fetched.mirror
 
 
-def describe(raw: Path, source: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return source.json: the source's own facts, and each archive's size and SHA-256."""
-    found = {
-        name: {"bytes": (raw / name).stat().st_size, "sha256": archives.sha256(raw / name)}
-        for name in (archives.IMAGES, archives.ANNOTATIONS)
-    }
-    hashes = {name: facts["sha256"] for name, facts in found.items()}
-    return {
-        "source": source,
-        "official": hashes == archives.OFFICIAL_SHA256,
-        **facts,
-        "archives": found,
-    }
+def describe(archive: Path, sha256: str) -> dict[str, Any]:
+    """Return what source.json says of an archive."""
+    return {"bytes": archive.stat().st_size, "sha256": sha256}
+
+
+def get(settings: Demo | Archives, raw: Path, downloads: Path) -> dict[str, Any]:
+    """Put the archives into `raw`, an empty folder; return what source.json says."""
+    if isinstance(settings, Demo):
+        return draw_demo(settings, raw)
+    return fetch_archives(settings, raw, downloads)
 
 
 def main() -> None:
     """Run the stage."""
     paths = command.paths(
-        __doc__, raw="folder to write", downloads="folder that keeps verified downloads"
+        __doc__, raw="folder to write", downloads="folder that keeps downloads, whole and in part"
     )
     settings = params.load(Params, "download")
-    paths.raw.mkdir(parents=True, exist_ok=True)
-    if isinstance(settings, Demo):
-        facts = draw_demo(settings, paths.raw)
-    else:
-        facts = fetch_archives(settings, paths.raw, paths.downloads)
-    source = describe(paths.raw, settings.source, facts)
-    tables.write_json(paths.raw / "source.json", source)
+    with command.whole_folder(paths.raw) as raw:
+        source = get(settings, raw, paths.downloads)
+        tables.write_json(raw / "source.json", source)
     sizes = ", ".join(
         f"{name} {facts['bytes']:,} bytes" for name, facts in source["archives"].items()
     )

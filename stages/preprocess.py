@@ -6,31 +6,26 @@ ARRAYS/summary.json.
 """
 
 import hashlib
-import os
-import shutil
 import tempfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeVar
+from typing import Annotated, BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
-from tqdm import tqdm
 
 from stages.petseg import archives, arrays, command, params, photos, splits, summary, tables
-from stages.petseg.archives import Entry
+from stages.petseg.archives import Entry, Member
+from stages.petseg.decoding import Result, decode_all
 from stages.petseg.errors import UserError
 
-T = TypeVar("T")
-R = TypeVar("R")
-Member = tuple[str, bytes]
+LISTS = ("annotations/trainval.txt", "annotations/test.txt")
+TRIMAPS = "annotations/trimaps/"
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -71,69 +66,46 @@ class Annotations:
     trimaps: dict[str, Trimap] = field(default_factory=dict)
 
 
-def ordered(pool: Executor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """Yield `work` of each item in order, at most `ahead` of them in memory at a time."""
-    waiting: deque[Future[R]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def decode(
-    kind: Callable[[bytes, int], photos.Decoded], size: int, member: Member
-) -> tuple[str, bytes, photos.Decoded | str]:
-    """Return (name, digest of the bytes, the picture or why it cannot be used)."""
-    path, data = member
-    digest = hashlib.sha256(data).digest()
-    try:
-        return Path(path).stem, digest, kind(data, size)
-    except photos.UnusableError as error:
-        return Path(path).stem, digest, str(error)
-
-
-def read_annotations(path: Path, size: int, pool: Executor, scratch: BinaryIO) -> Annotations:
+def read_annotations(path: Path, size: int, scratch: BinaryIO) -> Annotations:
     """Read the lists and decode the trimaps in one pass; pixels go to `scratch`, a row each."""
     found = Annotations()
 
     def trimap_members() -> Iterator[Member]:
-        for name, data in archives.read_members(path):
-            if name.endswith(".png"):
+        for name, data in archives.read_members(path, wanted):
+            if name in LISTS:
+                found.lists[Path(name).stem] = archives.parse_list(data, f"{path}: {name}")
+            else:
                 yield name, data
-            elif name.endswith(("/trainval.txt", "/test.txt")):
-                where = f"{path}: {name}"
-                found.lists[Path(name).stem] = archives.parse_list(data.decode(), where)
 
-    results = ordered(pool, partial(decode, photos.decode_trimap, size), trimap_members(), 64)
-    for name, digest, result in tqdm(
-        results, "trimaps", unit=" trimaps", disable=None, leave=False
-    ):
-        if isinstance(result, str):
-            found.trimaps[name] = Trimap(-1, 0, 0, digest, result)
+    def wanted(name: str) -> bool:
+        return name in LISTS or (name.startswith(TRIMAPS) and name.endswith(".png"))
+
+    for result in decode_all(photos.decode_trimap, size, trimap_members()):
+        if result.picture is None:
+            found.trimaps[result.name] = Trimap(-1, 0, 0, result.digest, result.fault)
         else:
             row = scratch.tell() // (size * size)
-            scratch.write(result.pixels.tobytes())
-            found.trimaps[name] = Trimap(row, result.width, result.height, digest, "")
-    for name in ("trainval", "test"):
-        if name not in found.lists:
-            raise UserError(
-                f"{path}: annotations/{name}.txt is missing; is this the official layout?"
-            )
+            scratch.write(result.picture.pixels.tobytes())
+            width, height = result.picture.width, result.picture.height
+            found.trimaps[result.name] = Trimap(row, width, height, result.digest, "")
+    for name in LISTS:
+        if Path(name).stem not in found.lists:
+            raise UserError(f"{path}: {name} is missing; is this the official layout?")
     return found
 
 
-def fault_of(result: photos.Decoded | str, trimap: Trimap | None) -> str:
+def fault_of(result: Result, trimap: Trimap | None) -> str:
     """Return why a photo cannot be used, or nothing."""
-    if isinstance(result, str):
-        return result
+    if result.picture is None:
+        return result.fault
     if trimap is None:
         return "no trimap"
     if trimap.fault:
         return trimap.fault
-    if (result.width, result.height) != (trimap.width, trimap.height):
-        return f"photo is {result.width}x{result.height}, trimap {trimap.width}x{trimap.height}"
+    photo = result.picture
+    if (photo.width, photo.height) != (trimap.width, trimap.height):
+        sizes = f"photo {photo.width}x{photo.height}, trimap {trimap.width}x{trimap.height}"
+        return f"sizes differ: {sizes}"
     return ""
 
 
@@ -155,19 +127,20 @@ class Writer:
                 arrays.RowWriter(folder / split / arrays.TRIMAPS, (size, size))
             )
 
-    def add(
-        self, split: str, entry: Entry, photo: photos.Decoded, trimap: Trimap, digest: bytes
-    ) -> None:
+    def add(self, split: str, entry: Entry, photo: Result, trimap: Trimap) -> None:
         """Write one photo, its trimap and its row of the index."""
-        pixels = self.trimap_pixels(trimap.row)
-        self.photos[split].append(photo.pixels)
+        assert photo.picture is not None
+        picture, pixels = photo.picture, self.trimap_pixels(trimap.row)
+        self.photos[split].append(picture.pixels)
         self.trimaps[split].append(pixels)
         self.pixels[split].add(pixels)
-        content = hashlib.sha256(digest + trimap.digest).hexdigest()[:16]
-        row = arrays.Photo(
-            entry.name, entry.breed, entry.species, photo.width, photo.height, content
+        content = hashlib.sha256(photo.digest + trimap.digest).hexdigest()[:16]
+        width, height = picture.width, picture.height
+        self.index[split].append(
+            arrays.Photo(
+                entry.name, entry.breed, entry.species, width, height, content, picture.odd
+            )
         )
-        self.index[split].append(row)
 
     def trimap_pixels(self, row: int) -> UInt8[np.ndarray, "size size"]:
         """Return a trimap from the scratch file."""
@@ -177,57 +150,57 @@ class Writer:
 
 
 def fill(
-    writer: Writer, path: Path, found: Annotations, assigned: dict[str, str], pool: Executor
+    writer: Writer, path: Path, found: Annotations, assigned: dict[str, str]
 ) -> list[Rejected]:
-    """Decode the listed photos in one pass over their archive; return those set aside."""
+    """Decode the photos that have a split in one pass over their archive; return those set aside."""
     entries = {entry.name: entry for rows in found.lists.values() for entry in rows}
-    listed = (
-        member
-        for member in archives.read_members(path)
-        if member[0].endswith(".jpg") and Path(member[0]).stem in entries
+    faults = dict.fromkeys(assigned, f"not in {archives.IMAGES}")
+    members = archives.read_members(path, {f"images/{name}.jpg" for name in assigned}.__contains__)
+    for result in decode_all(photos.decode_photo, writer.size, members):
+        trimap = found.trimaps.get(result.name)
+        faults[result.name] = fault_of(result, trimap)
+        if not faults[result.name] and trimap:
+            writer.add(assigned[result.name], entries[result.name], result, trimap)
+    return [Rejected(name, assigned[name], fault) for name, fault in faults.items() if fault]
+
+
+def assign(found: Annotations, settings: Params) -> tuple[dict[str, str], list[Rejected]]:
+    """Return each name's split, and the names that are in no split for being listed twice."""
+    twice = archives.listed_twice(found.lists)
+    trainval, test = (
+        [entry for entry in found.lists[name] if entry.name not in twice]
+        for name in ("trainval", "test")
     )
-    results = ordered(pool, partial(decode, photos.decode_photo, writer.size), listed, 64)
-    faults = dict.fromkeys(entries, "no photo")
-    for name, digest, result in tqdm(
-        results, "photos", len(entries), unit=" photos", disable=None, leave=False
-    ):
-        trimap = found.trimaps.get(name)
-        faults[name] = fault_of(result, trimap)
-        if not faults[name]:
-            assert trimap is not None
-            assert not isinstance(result, str)
-            writer.add(assigned[name], entries[name], result, trimap, digest)
-    return [
-        Rejected(name, assigned[name], fault) for name, fault in sorted(faults.items()) if fault
+    rejected = [
+        Rejected(name, places.partition(".")[0], f"listed twice: {places}")
+        for name, places in twice.items()
     ]
+    return splits.assign(trainval, test, settings.val_share, settings.seed), rejected
 
 
 def convert(raw: Path, target: Path, settings: Params) -> None:
     """Turn the archives into arrays in `target`, an empty folder."""
+    started = time.perf_counter()
     with ExitStack() as stack:
-        pool = stack.enter_context(
-            ThreadPoolExecutor(os.cpu_count())
-        )  # Pillow decodes without the GIL
         scratch = stack.enter_context(tempfile.TemporaryFile(dir=target))
-        found = read_annotations(raw / archives.ANNOTATIONS, settings.image_size, pool, scratch)
-        assigned = splits.assign(
-            found.lists["trainval"], found.lists["test"], settings.val_share, settings.seed
-        )
+        found = read_annotations(raw / archives.ANNOTATIONS, settings.image_size, scratch)
+        assigned, rejected = assign(found, settings)
         writer = Writer(target, settings.image_size, scratch, stack)
-        rejected = fill(writer, raw / archives.IMAGES, found, assigned, pool)
+        rejected += fill(writer, raw / archives.IMAGES, found, assigned)
+    rejected.sort(key=lambda row: row.name)
     check_enough(writer, rejected, settings.max_rejected)
-    splits.check_disjoint(
-        {split: [row.name for row in rows] for split, rows in writer.index.items()}
-    )
+    names = {split: [row.name for row in rows] for split, rows in writer.index.items()}
+    splits.check_disjoint(names)
     for split, rows in writer.index.items():
         tables.write_rows(target / split / arrays.INDEX, arrays.Photo, rows)
     tables.write_rows(target / "rejected.csv", Rejected, rejected)
-    reasons = Counter(row.reason for row in rejected)
+    reasons = [row.reason for row in rejected]
     tables.write_json(
         target / "summary.json", summary.describe(writer.index, writer.pixels, reasons)
     )
-    used = ", ".join(f"{len(rows):,} {split}" for split, rows in writer.index.items())
-    print(f"{used}; {len(rejected)} set aside")
+    used = ", ".join(f"{len(rows):,} {split}" for split, rows in names.items())
+    rate = len(assigned) / (time.perf_counter() - started)
+    print(f"{used}; {len(rejected)} set aside; {rate:,.0f} photos/s")
 
 
 def check_enough(writer: Writer, rejected: list[Rejected], most: int) -> None:
@@ -248,15 +221,8 @@ def main() -> None:
     """Run the stage."""
     paths = command.paths(__doc__, raw="folder with the two archives", arrays="folder to write")
     settings = params.load(Params, "preprocess")
-    partial_folder = paths.arrays.with_name(paths.arrays.name + ".partial")
-    shutil.rmtree(partial_folder, ignore_errors=True)  # what a killed run has left
-    partial_folder.mkdir(parents=True)
-    try:
-        convert(paths.raw, partial_folder, settings)
-        shutil.rmtree(paths.arrays, ignore_errors=True)
-        partial_folder.replace(paths.arrays)
-    finally:
-        shutil.rmtree(partial_folder, ignore_errors=True)
+    with command.whole_folder(paths.arrays) as arrays_folder:
+        convert(paths.raw, arrays_folder, settings)
 
 
 if __name__ == "__main__":

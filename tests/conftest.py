@@ -1,5 +1,6 @@
 """What tests share: a small real DVC repo that has run once, and a few pixels by hand."""
 
+import json
 import os
 import re
 import shutil
@@ -16,9 +17,10 @@ ROOT = Path(__file__).parent.parent
 PARTS = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/plots", "stages", "flows")
 Run = Callable[..., str]
 
-SECTIONS = """
-    download: {source: demo, seed: 3, trainval: 12, test: 4}
-    preprocess: {image_size: 32, val_share: 0.2, seed: 3, max_rejected: 0}
+DEMO = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
+SECTIONS = f"""
+    {DEMO}
+    preprocess: {{image_size: 32, val_share: 0.2, seed: 3, max_rejected: 0}}
     train:
       base_channels: 2
       depth: 2
@@ -31,12 +33,19 @@ SECTIONS = """
       threshold: 0.5
       snapshots: 2
       seed: 3
-    evaluate: {batch_size: 4}
-    report: {gallery: 2, frame_seconds: 0.5}
+    evaluate: {{batch_size: 4}}
+    report: {{gallery: 2, frame_seconds: 0.5}}
 """
 TINY = f"""recipe: tiny
 recipes:
   tiny:{SECTIONS.replace("EPOCHS", "2")}  other:{SECTIONS.replace("EPOCHS", "1")}"""
+
+
+def with_archives(mirrors: list[str], images: str = "null", annotations: str = "null") -> str:
+    """Return the tiny recipes, the first of them on archives from mirrors with these checksums."""
+    checksums = f"{{images: {images}, annotations: {annotations}}}"
+    wanted = f"download: {{source: archives, mirrors: {json.dumps(mirrors)}, sha256: {checksums}}}"
+    return TINY.replace(DEMO, wanted, 1)
 
 
 def run_in(folder: Path, *command: str, fails: bool = False) -> str:

@@ -1,40 +1,14 @@
-"""Sources: synthetic pets that are equal for a seed, folders, and a real HTTP server."""
+"""The stage's sources: synthetic pets that are equal for a seed, folders, and a real HTTP server."""
 
-import hashlib
-import json
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stages import download
-from stages.petseg import archives, demo_pets, mirrors
-from stages.petseg.errors import UserError
-from tests.conftest import TINY, run_in
-
-CONTENT = b"an archive" * 1000
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """The address of an HTTP server over a folder that has `a.tar.gz`."""
-    (tmp_path / "served").mkdir()
-    (tmp_path / "served/a.tar.gz").write_bytes(CONTENT)
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "served")
-    ) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+from stages.petseg import archives, demo_pets, tables
+from tests.bad_server import serving, status
+from tests.conftest import run_in, with_archives
 
 
 def test_a_photo_is_the_same_for_its_seed_and_another_for_another() -> None:
@@ -79,45 +53,19 @@ def test_the_demo_archives_are_equal_for_a_seed_and_in_the_official_layout(tmp_p
     ]
 
 
-def test_a_file_comes_over_http_and_is_verified(server: str, tmp_path: Path) -> None:
-    fetched = mirrors.fetch("a.tar.gz", ["/nowhere", server], DIGEST, tmp_path / "a")
-    assert (fetched.mirror, fetched.sha256) == (server, DIGEST)
-    assert (tmp_path / "a").read_bytes() == CONTENT
+def download_into(folder: Path, recipes: str, fails: bool = False) -> str:
+    """Run the stage in `folder`; return what it prints."""
+    (folder / "params.yaml").write_text(recipes)
+    return run_in(folder, "python", "-m", "stages.download", "raw", "downloads", fails=fails)
 
 
-def test_a_folder_is_copied_not_linked(tmp_path: Path) -> None:
-    (tmp_path / "a.tar.gz").write_bytes(CONTENT)
-    mirrors.fetch("a.tar.gz", [str(tmp_path)], None, tmp_path / "copy")
-    assert (tmp_path / "copy").stat().st_nlink == 1
-
-
-def test_a_wrong_checksum_says_what_and_keeps_nothing(server: str, tmp_path: Path) -> None:
-    (tmp_path / "got").mkdir()
-    with pytest.raises(
-        UserError, match=f"a.tar.gz from {server} has SHA-256 {DIGEST}, expected 0000"
-    ):
-        mirrors.fetch("a.tar.gz", [server], "0" * 64, tmp_path / "got/a")
-    assert list((tmp_path / "got").iterdir()) == []
-
-
-def test_a_verified_download_is_kept_and_not_fetched_again(server: str, tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    first = download.fetch_one("a.tar.gz", [server], DIGEST, tmp_path / "one", kept)
-    again = download.fetch_one("a.tar.gz", ["http://127.0.0.1:9"], DIGEST, tmp_path / "two", kept)
-    assert (first, again) == (server, str(kept / f"{DIGEST}-a.tar.gz"))
-    assert (tmp_path / "two").read_bytes() == CONTENT
-
-
-def test_nothing_reachable_names_the_mirrors_the_demo_and_local_copies(
-    server: str, tmp_path: Path
-) -> None:
-    demo = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
-    wanted = f"download: {{source: archives, mirrors: [{server}/missing, {tmp_path}/none], sha256: {{images: null, annotations: null}}}}"
-    (tmp_path / "params.yaml").write_text(TINY.replace(demo, wanted, 1))
-    output = run_in(tmp_path, "python", "-m", "stages.download", "raw", "downloads", fails=True)
+def test_nothing_reachable_names_the_mirrors_the_demo_and_local_copies(tmp_path: Path) -> None:
+    with serving(b"", status(404)) as server:
+        mirrors = [server.address, f"{tmp_path}/none"]
+        output = download_into(tmp_path, with_archives(mirrors), fails=True)
     assert len(output.splitlines()) == 1
     for words in (
-        f"{server}/missing (HTTP 404)",
+        f"{server.address} (HTTP 404)",
         f"{tmp_path}/none (No such file",
         "petseg use demo",
         "download.mirrors",
@@ -125,15 +73,30 @@ def test_nothing_reachable_names_the_mirrors_the_demo_and_local_copies(
         assert words in output
 
 
+def test_a_verified_download_serves_a_forced_run_without_a_network(tmp_path: Path) -> None:
+    archives.write(tmp_path / "a.tar.gz", [("x", b"y")])
+    digest = archives.sha256(tmp_path / "a.tar.gz")
+    with serving((tmp_path / "a.tar.gz").read_bytes()) as server:
+        recipes = with_archives([server.address], digest, digest)
+        download_into(tmp_path, recipes)
+        first = (tmp_path / "raw/source.json").read_bytes()
+    output = download_into(tmp_path, recipes)
+    assert f"images.tar.gz: verified, from downloads/{digest}-images.tar.gz" in output
+    assert (tmp_path / "raw/source.json").read_bytes() == first
+    assert len(server.ranges) == 2
+
+
 def test_unchecked_archives_are_called_unofficial(tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
-    (tmp_path / "raw").mkdir()
     for name in (archives.IMAGES, archives.ANNOTATIONS):
         archives.write(tmp_path / "mirror" / name, [("x", b"y")])
-    settings = download.Archives(
-        "archives", [str(tmp_path / "mirror")], download.Checksums(None, None)
-    )
-    facts = download.fetch_archives(settings, tmp_path / "raw", tmp_path / "kept")
-    source = download.describe(tmp_path / "raw", "archives", facts)
+    download_into(tmp_path, with_archives([f"{tmp_path}/mirror"]))
+    source = tables.read_json(tmp_path / "raw/source.json")
     assert (source["official"], source["checked"]) == (False, False)
-    json.dumps(source)
+
+
+def test_a_failing_fetch_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/images.tar.gz").write_bytes(b"good")
+    download_into(tmp_path, with_archives([f"{tmp_path}/none"]), fails=True)
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["images.tar.gz"]

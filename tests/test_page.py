@@ -44,10 +44,11 @@ def test_markup_in_the_data_is_escaped() -> None:
     data = {
         "source": {"source": "archives", "licence": "L", "archives": {}},
         "splits": dict.fromkeys(("train", "val", "test"), split),
-        "breeds": {},
+        "breeds": {"<b>": {"train": 1, "val": 0, "test": 2}},
+        "odd": {"GIF": 1},
         "original_width": sizes,
         "original_height": sizes,
-        "rejected": {"photos": 1},
+        "rejected": {"photos": 1, "reasons": {"sizes differ": 1}},
         "model": {
             "kept_epoch": 1,
             "threshold": 0.5,
@@ -70,4 +71,5 @@ def test_markup_in_the_data_is_escaped() -> None:
     )
     assert "<script>" not in html
     assert "&lt;img src=x&gt;" in html
+    assert "&lt;b&gt;" in html
     assert "<svg/>" in html

@@ -1,6 +1,7 @@
 """Decoding photos and trimaps: what is odd is read, what is broken gets a reason."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -21,21 +22,101 @@ def test_a_photo_is_squashed_to_a_square_and_keeps_its_first_size() -> None:
     assert decoded.pixels[8, 8].tolist() == [200, 10, 10]
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
-def test_other_modes_become_rgb(mode: str) -> None:
-    kind = "JPEG" if mode == "CMYK" else "PNG"
+@pytest.mark.parametrize(
+    ("mode", "kind", "odd"),
+    [
+        ("RGB", "JPEG", ""),
+        ("L", "JPEG", "grey"),
+        ("CMYK", "JPEG", "CMYK"),
+        ("RGB", "PNG", "PNG"),
+        ("L", "PNG", "PNG, grey"),
+        ("P", "PNG", "PNG, palette"),
+        ("RGBA", "PNG", "PNG, alpha"),
+        ("LA", "PNG", "PNG, alpha"),
+        ("P", "GIF", "GIF, palette"),
+        ("RGB", "WEBP", "WEBP"),
+        ("RGB", "TIFF", "TIFF"),
+    ],
+)
+def test_other_modes_and_formats_become_rgb_and_are_named(mode: str, kind: str, odd: str) -> None:
     data = encoded(Image.new("RGB", (20, 20), (120, 120, 120)).convert(mode), kind)
-    pixels = photos.decode_photo(data, 16).pixels
-    assert pixels.shape == (16, 16, 3)
-    assert abs(pixels.mean() - 120) < 4
+    decoded = photos.decode_photo(data, 16)
+    assert decoded.pixels.shape == (16, 16, 3)
+    assert abs(decoded.pixels.mean() - 120) < 4
+    assert decoded.odd == odd
 
 
-def test_a_photo_is_turned_upright_by_its_exif() -> None:
-    image = Image.new("RGB", (40, 20))
-    exif = image.getexif()
-    exif[0x0112] = 6  # a quarter turn
-    decoded = photos.decode_photo(encoded(image, "JPEG", exif=exif), 16)
-    assert (decoded.width, decoded.height) == (20, 40)
+def test_a_photo_of_16_bits_keeps_its_light() -> None:
+    image = Image.fromarray(np.full((20, 20), 120 << 8, np.uint16))
+    decoded = photos.decode_photo(encoded(image, "PNG"), 16)
+    assert decoded.pixels.tolist() == np.full((16, 16, 3), 120).tolist()
+    assert decoded.odd == "PNG, 16 bits"
+
+
+def test_a_palette_with_a_transparent_colour_keeps_its_colours() -> None:
+    image = Image.new("RGB", (20, 20), (120, 120, 120)).convert("P")
+    decoded = photos.decode_photo(encoded(image, "PNG", transparency=b"\x00" * 9), 16)
+    assert abs(decoded.pixels.mean() - 120) < 4
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    first, second = (Image.new("RGB", (20, 20), (n, n, n)) for n in (200, 10))
+    data = encoded(first, "GIF", save_all=True, append_images=[second])
+    decoded = photos.decode_photo(data, 16)
+    assert decoded.pixels.mean() == 200
+    assert "animated" in decoded.odd
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_photo_is_turned_upright_by_its_exif(turn: int, kind: str) -> None:
+    upright = Image.new("RGB", (64, 32), (255, 255, 255))
+    upright.paste((255, 0, 0), (0, 0, 32, 16))  # red at the top left
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose, by orientation
+    stored = upright.transpose(Image.Transpose(undo[turn])) if turn > 1 else upright
+    exif = stored.getexif()
+    exif[0x0112] = turn
+    decoded = photos.decode_photo(encoded(stored, kind, exif=exif), 16)
+    assert (decoded.width, decoded.height) == (64, 32)
+    assert decoded.pixels[2, 2, 1] < 90  # red
+    assert decoded.pixels[2, 13].min() > 200
+    assert decoded.pixels[13, 2].min() > 200
+    assert ("turned by EXIF" in decoded.odd) == (turn > 1)
+
+
+def test_a_scaled_decoding_differs_little_from_a_full_one() -> None:
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).resize((600, 400))
+    data = encoded(smooth, "JPEG", quality=95)
+    full = Image.open(io.BytesIO(data)).resize((64, 64), Image.Resampling.BILINEAR)
+    found = photos.decode_photo(data, 64).pixels
+    assert np.abs(found.astype(int) - np.asarray(full)).mean() < 2
+
+
+@pytest.mark.parametrize("kind", ["photo", "trimap"])
+def test_a_bomb_is_refused_by_its_header(kind: str) -> None:
+    data = bytearray(encoded(Image.new("L", (8, 8), 1), "PNG"))
+    data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    decode = photos.decode_photo if kind == "photo" else photos.decode_trimap
+    with pytest.raises(photos.UnusableError, match=f"{kind} has too many pixels: more than 89,"):
+        decode(bytes(data), 16)
+
+
+def test_a_script_is_no_photo() -> None:
+    data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    with pytest.raises(photos.UnusableError, match="photo cannot be decoded"):
+        photos.decode_photo(data, 16)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_corrupt_data_within_a_jpeg_has_a_reason(mode: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = bytearray(encoded(Image.fromarray(noise).convert(mode), "JPEG"))
+    data[len(data) // 2 :] = bytes(64) + b"\xff\xd9"
+    Image.open(io.BytesIO(bytes(data))).load()  # Pillow says nothing
+    with pytest.raises(photos.UnusableError, match="photo cannot be decoded: Corrupt JPEG data"):
+        photos.decode_photo(bytes(data), 16)
 
 
 @pytest.mark.parametrize("cut", [0, 40, 500])
@@ -54,5 +135,17 @@ def test_a_trimap_keeps_its_three_classes() -> None:
 
 @pytest.mark.parametrize("value", [0, 4, 255])
 def test_a_trimap_with_another_value_has_a_reason(value: int) -> None:
-    with pytest.raises(photos.UnusableError, match="values outside 1 to 3"):
+    with pytest.raises(photos.UnusableError, match="values outside 1 to 3: "):
         photos.decode_trimap(encoded(Image.new("L", (8, 8), value), "PNG"), 4)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "1", "I;16"])
+def test_a_trimap_of_another_kind_has_a_reason(mode: str) -> None:
+    with pytest.raises(photos.UnusableError, match=f"not one channel of 8 bits: {mode}"):
+        photos.decode_trimap(encoded(Image.new(mode, (8, 8)), "PNG"), 4)
+
+
+def test_a_trimap_with_a_palette_keeps_its_indices() -> None:
+    image = Image.new("P", (8, 8), 3)
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    assert photos.decode_trimap(encoded(image, "PNG"), 4).pixels.tolist() == [[3] * 4] * 4

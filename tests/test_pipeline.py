@@ -2,11 +2,14 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 
-from tests.conftest import ran, run_in
+from stages.petseg import archives
+from tests.bad_server import serving
+from tests.conftest import ran, run_in, with_archives
 
 STAGES = ["download", "preprocess", "train", "evaluate", "report"]
 
@@ -133,3 +136,16 @@ def test_a_truncated_archive_fails_in_one_line_and_leaves_nothing(repo: Path) ->
     assert "annotations.tar.gz: not a readable tar.gz" in output
     assert "Traceback" not in output
     assert not list((repo / "data").glob("again*"))
+
+
+def test_a_downloaded_archive_lies_on_the_disk_once(repo: Path, tmp_path: Path) -> None:
+    copies = shutil.copytree(repo / "data/raw", tmp_path / "copies")
+    shutil.rmtree(repo / ".dvc/cache")  # which has the same archive, drawn
+    digests = [archives.sha256(copies / name) for name in (archives.IMAGES, archives.ANNOTATIONS)]
+    with serving((copies / archives.IMAGES).read_bytes()) as server:
+        recipes = with_archives([server.address, str(copies)], *digests)
+        (repo / "params.yaml").write_text(recipes)
+        run_in(repo, "dvc", "repro", "download")
+    # one file, three names: what DVC tracks, its cache, and what is kept for later
+    assert (repo / "data/raw/images.tar.gz").stat().st_nlink == 3
+    assert (repo / f"data/downloads/{digests[0]}-images.tar.gz").stat().st_nlink == 3

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stages.petseg import archives
-from tests.conftest import TINY, run_in
+from tests.conftest import run_in, with_archives
 
 REAL = os.environ.get("PETSEG_REAL_PHOTOS", "")
 
@@ -24,7 +24,7 @@ def a_slice(source: Path, target: Path) -> None:
     members: list[tuple[str, bytes]] = []
     for name in ("trainval", "test"):
         path = f"annotations/{name}.txt"
-        rows = archives.parse_list(annotations[path].decode(), path)[::40]
+        rows = archives.parse_list(annotations[path], path)[::40]
         kept |= {row.name for row in rows}
         members.append((path, "".join(f"{row.row}\n" for row in rows).encode()))
     members += [
@@ -42,10 +42,8 @@ def a_slice(source: Path, target: Path) -> None:
 @pytest.mark.skipif(not REAL, reason="PETSEG_REAL_PHOTOS names no folder with real photos")
 def test_a_slice_of_the_real_photos_goes_end_to_end(repo: Path, tmp_path: Path) -> None:
     a_slice(Path(REAL).resolve(), tmp_path / "slice")
-    demo = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
-    wanted = f"download: {{source: archives, mirrors: [{tmp_path}/slice], sha256: {{images: null, annotations: null}}}}"
     text = (
-        TINY.replace(demo, wanted, 1)
+        with_archives([f"{tmp_path}/slice"])
         .replace("image_size: 32", "image_size: 64", 1)
         .replace("epochs: 2", "epochs: 20", 1)
         .replace("learning_rate: 0.01", "learning_rate: 0.002", 1)

@@ -34,6 +34,6 @@ def test_the_test_list_is_the_test_split() -> None:
     assert sorted(assigned.values()) == ["test"] * 3 + ["train"] * 8 + ["val"] * 2
 
 
-def test_a_photo_in_both_lists_is_refused() -> None:
-    with pytest.raises(UserError, match="a_0 is in both trainval and test"):
-        splits.assign(photos("a", 3), photos("a", 1), 0.2, seed=1)
+def test_a_photo_in_two_splits_is_refused() -> None:
+    with pytest.raises(UserError, match="a_0 is in both train and test"):
+        splits.check_disjoint({"train": ["a_0", "a_1"], "test": ["a_0"]})

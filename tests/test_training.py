@@ -32,7 +32,7 @@ def squares(count: int) -> Split:
         photos[row, y : y + 8, x : x + 8] += 180
         trimaps[row, y : y + 8, x : x + 8] = 1
     return Split(
-        photos, trimaps, [Photo(f"a_{n}", "a", "cat", 16, 16, str(n)) for n in range(count)]
+        photos, trimaps, [Photo(f"a_{n}", "a", "cat", 16, 16, str(n), "") for n in range(count)]
     )
 
 

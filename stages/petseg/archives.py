@@ -1,14 +1,19 @@
 """The official layout of the dataset: its lists, and its two tar.gz read and written as streams."""
 
+import codecs
 import gzip
 import hashlib
 import io
 import tarfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
+
+from isal import igzip_threaded
+from isal.igzip_lib import IsalError
+from tqdm import tqdm
 
 from stages.petseg.errors import UserError
 
@@ -18,6 +23,8 @@ OFFICIAL_SHA256 = {
     IMAGES: "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
     ANNOTATIONS: "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
 }
+MAX_BYTES = 1 << 28  # of one file in an archive: a photo is read as a whole
+Member = tuple[str, bytes]
 PET, BACKGROUND, BORDER = 1, 2, 3  # a trimap's values
 
 
@@ -46,44 +53,96 @@ class Entry:
         return f"{self.name} {self.class_id} {self.species_id} {self.breed_id}"
 
 
-def parse_list(text: str, where: str) -> list[Entry]:
+def parse_list(data: bytes, where: str) -> list[Entry]:
     """Return a list's rows in order; `where` names the file in errors.
 
     Raises:
-        UserError: a row that is not a name and three numbers.
+        UserError: a row that is not `NAME CLASS-ID SPECIES BREED-ID`, or not plain UTF-8 with
+            Unix line ends: what other tools would take for a part of a name.
     """
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split()
-        if not fields or fields[0].startswith("#"):
-            continue
-        if len(fields) != 4 or not all(field.isdigit() for field in fields[1:]):
-            raise UserError(
-                f"{where}, line {number}: expected NAME CLASS-ID SPECIES BREED-ID, found {line!r}"
-            )
-        found.append(Entry(fields[0], *map(int, fields[1:])))
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if fault := fault_of_line(line):
+            raise UserError(f"{where}, line {number}: {fault}")
+        fields = line.decode().split()
+        if fields and not fields[0].startswith("#"):
+            found.append(Entry(fields[0], *map(int, fields[1:])))
     return found
 
 
-def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
+def fault_of_line(line: bytes) -> str:
+    """Return what is wrong with a line of a list and the remedy, or nothing."""
+    if line.startswith(codecs.BOM_UTF8):
+        return "begins with a byte-order mark; save the list as UTF-8 without one"
+    if b"\r" in line:
+        return "ends as on Windows (CRLF); save the list with Unix line ends"
+    try:
+        fields = line.decode().split()
+    except UnicodeDecodeError:
+        return f"is not UTF-8: {line!r}; save the list as UTF-8"
+    if not fields or fields[0].startswith("#"):
+        return ""
+    if len(fields) != 4 or not all(field.isdecimal() for field in fields[1:]):
+        return f"expected NAME CLASS-ID SPECIES BREED-ID, found {line.decode()!r}"
+    if fields[2] not in ("1", "2"):
+        return f"species is {fields[2]}; allowed: 1 (cat), 2 (dog)"
+    return ""
+
+
+def listed_twice(lists: Mapping[str, list[Entry]]) -> dict[str, str]:
+    """Return the names that stand in the lists more than once, and where."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for list_name, entries in lists.items():
+        for entry in entries:
+            places[entry.name].append(f"{list_name}.txt")
+    return {name: " and ".join(found) for name, found in places.items() if len(found) > 1}
+
+
+def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Iterator[Member]:
     """Yield (name, content) of an archive's regular files, in one pass and without unpacking.
 
-    macOS's companions (`._NAME`) are left out.
+    Never touched: links, devices, absolute names, names with `..`, macOS's companions
+    (`._NAME`). Shows progress through the archive's bytes.
+
+    Args:
+        path: a tar.gz.
+        wanted: which names to read; all by default.
 
     Raises:
-        UserError: the archive is not a readable tar.gz.
+        UserError: the archive is not a readable tar.gz, or has a wanted file twice or too large.
     """
+    seen: set[str] = set()
+    size = path.stat().st_size if path.exists() else None
     try:
-        with gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
+        with (
+            path.open("rb") as file,
+            tqdm.wrapattr(
+                file, "read", size, desc=path.name, unit="B", disable=None, leave=False
+            ) as watched,
+            igzip_threaded.open(watched, "rb") as packed,
+            tarfile.open(fileobj=packed, mode="r|") as archive,
+        ):
             for member in archive:
-                if member.isfile() and not Path(member.name).name.startswith("._"):
-                    content = archive.extractfile(member)
-                    assert content is not None  # only folders and links have none
-                    yield member.name, content.read()
+                name = member.name.removeprefix("./")
+                if not member.isfile() or (wanted and not wanted(name)) or unsafe(name):
+                    continue
+                if name in seen or member.size > MAX_BYTES:
+                    fault = "is there twice" if name in seen else f"has {member.size:,} bytes"
+                    raise UserError(f"{path}: {name} {fault}; pack the archive without it")
+                seen.add(name)
+                content = archive.extractfile(member)
+                assert content is not None  # only folders and links have none
+                yield name, content.read()
             while packed.read(1 << 20):  # tarfile takes a cut archive for a short one
                 pass
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, IsalError) as error:  # type: ignore[misc] # its stub calls the class an instance
         raise UserError(f"{path}: not a readable tar.gz ({error}); fetch it again") from error
+
+
+def unsafe(name: str) -> bool:
+    """Return whether a member's name is none of the layout's, whatever it is."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or path.name.startswith("._")
 
 
 def write(path: Path, members: Iterable[tuple[str, bytes]]) -> None:

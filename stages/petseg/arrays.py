@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from stages.petseg import tables
 from stages.petseg.errors import UserError
 
+BUFFER = 1 << 20  # bytes gathered before they go to the disk
 PHOTOS, TRIMAPS, INDEX = "photos.npy", "trimaps.npy", "index.csv"
 
 
@@ -23,6 +24,7 @@ class Photo:
     width: int  # of the original, pixels
     height: int
     sha256: str  # of the original photo's and trimap's bytes, first 16 digits
+    odd: str  # what is odd about the file that was used, or empty
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class RowWriter:
 
     def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
         self.row_shape, self.rows = row_shape, 0
-        self.file = path.open("wb+")
+        self.file = path.open("wb", buffering=BUFFER)
         self._write_header()
 
     def append(self, row: UInt8[np.ndarray, "..."]) -> None:

@@ -1,8 +1,11 @@
-"""How a program is called and how it ends: paths as arguments, faults in one line, Ctrl-C."""
+"""How a program is called and how it ends: paths as arguments, outputs whole, faults in one line."""
 
 import argparse
+import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stages.petseg.errors import UserError
@@ -20,8 +23,23 @@ def paths(description: str | None, **texts: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which becomes `target` only if nothing goes wrong."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed run has left
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def exit_cleanly(main: Callable[[], None]) -> None:
-    """Run a program; a `UserError` ends it with its text and 1, Ctrl-C with 130."""
+    """Run a program; a `UserError` ends it with its text and 1, Ctrl-C with 130, SIGTERM with 143."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
     try:
         main()
     except UserError as error:

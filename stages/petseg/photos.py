@@ -4,10 +4,17 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+import simplejpeg
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from stages.petseg.archives import BORDER, PET
+
+# what Pillow may try: formats that only decode, none that runs a program
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+MAX_PIXELS = 89_000_000  # below Pillow's own limit, which warns first and refuses at twice that
+BOMB = f"{{}} has too many pixels: more than {MAX_PIXELS:,}"
+KINDS = {"L": "grey", "P": "palette", "RGBA": "alpha", "LA": "alpha", "1": "black and white"}
 
 
 class UnusableError(Exception):
@@ -16,29 +23,32 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture squashed to a square, and its original size in pixels."""
+    """A picture squashed to a square, its original size in pixels, and what is odd about it."""
 
     pixels: UInt8[np.ndarray, "size size *channels"]
     width: int
     height: int
+    odd: str = ""
 
 
 def decode_photo(data: bytes, size: int) -> Decoded:
     """Return the photo as RGB, (size, size, 3), turned upright and antialiased.
 
-    Any picture that Pillow reads will do, whatever the file is called.
+    Any picture that Pillow reads will do, whatever the file is called; of an animation the
+    first frame, of transparent pixels the colour, of 16 bits the upper 8.
 
     Raises:
-        UnusableError: the bytes are not a whole picture.
+        UnusableError: the bytes are not a whole picture, or have too many pixels to decode.
     """
-    image = ImageOps.exif_transpose(open_whole(data, "photo"))
-    rgb = (
-        image.convert("RGBA").convert("RGB")
-        if "transparency" in image.info
-        else image.convert("RGB")
-    )
-    small = rgb.resize((size, size), Image.Resampling.BILINEAR)
-    return Decoded(np.asarray(small), *image.size)
+    image = open_safely(data, "photo")
+    turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+    width, height = image.size if turn < 5 else image.size[::-1]
+    whole = decode_jpeg(data, image.size, size) if plain_jpeg(image) else decode_other(data, image)
+    small = whole.resize((size, size), Image.Resampling.BILINEAR)
+    if turn != 1:
+        small.getexif()[ExifTags.Base.Orientation] = turn
+        small = ImageOps.exif_transpose(small)
+    return Decoded(np.asarray(small), width, height, oddities(image, turn))
 
 
 def decode_trimap(data: bytes, size: int) -> Decoded:
@@ -47,22 +57,90 @@ def decode_trimap(data: bytes, size: int) -> Decoded:
     Raises:
         UnusableError: the bytes are not a whole picture, or hold other values.
     """
-    image = open_whole(data, "trimap")
+    image = open_safely(data, "trimap")
     if image.mode not in ("L", "P"):
-        raise UnusableError(f"trimap is {image.mode}, not one channel of 8 bits")
+        raise UnusableError(f"trimap is not one channel of 8 bits: {image.mode}")
+    load(image, "trimap")
     values = np.asarray(image)
     if values.min() < PET or values.max() > BORDER:
-        raise UnusableError("trimap has values outside 1 to 3")
-    small = Image.fromarray(values).resize((size, size), Image.Resampling.NEAREST)
+        raise UnusableError(f"trimap has values outside 1 to 3: {values.min()} to {values.max()}")
+    small = image.resize((size, size), Image.Resampling.NEAREST)
     return Decoded(np.asarray(small), *image.size)
 
 
-def open_whole(data: bytes, kind: str) -> Image.Image:
-    """Return the decoded picture; `kind` names it in the reason."""
+def open_safely(data: bytes, kind: str) -> Image.Image:
+    """Return the picture with only its header read; `kind` names it in the reason."""
+    Image.init()
     try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split("<")[0].split())  # without an object's address
-        raise UnusableError(f"{kind} cannot be decoded: {reason}") from error
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnusableError(BOMB.format(kind)) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnusableError(undecodable(kind, error)) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise UnusableError(BOMB.format(kind))
     return image
+
+
+def load(image: Image.Image, kind: str) -> None:
+    """Decode the picture."""
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnusableError(undecodable(kind, error)) from error
+
+
+def undecodable(kind: str, error: Exception) -> str:
+    """Return the reason in one line, without an object's address."""
+    return f"{kind} cannot be decoded: {' '.join(str(error).split('<')[0].split())}"
+
+
+def plain_jpeg(image: Image.Image) -> bool:
+    """Return whether this is a JPEG with colours that libjpeg turns into RGB."""
+    return image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB")
+
+
+def decode_jpeg(data: bytes, full: tuple[int, int], size: int) -> Image.Image:
+    """Return a JPEG as RGB, at 1, 1/2, 1/4 or 1/8 of its size, never below `size`.
+
+    libjpeg scales while it decodes, which saves most of the resizing. It also fills corrupt
+    data with grey: Pillow takes that without a word, simplejpeg says so.
+    """
+    shift = max(n for n in range(4) if not n or min(full) >> n >= size)
+    width, height = (-(-side >> shift) for side in full)
+    try:
+        pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width)
+    except ValueError as error:
+        if not str(error).startswith("Invalid SOS parameters"):  # a habit of some phones
+            raise UnusableError(undecodable("photo", error)) from error
+        pixels = simplejpeg.decode_jpeg(
+            data, "RGB", min_height=height, min_width=width, strict=False
+        )
+    return Image.fromarray(pixels)
+
+
+def decode_other(data: bytes, image: Image.Image) -> Image.Image:
+    """Return any other picture as RGB."""
+    if image.format == "JPEG":  # CMYK: Pillow knows Adobe's inversion
+        try:
+            simplejpeg.decode_jpeg(data, "CMYK")
+        except ValueError as error:
+            raise UnusableError(undecodable("photo", error)) from error
+    load(image, "photo")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise UnusableError(f"photo has 32 bits per pixel in one channel: {image.mode}")
+    return image.convert("RGBA" if "transparency" in image.info else "RGB").convert("RGB")
+
+
+def oddities(image: Image.Image, turn: int) -> str:
+    """Return in a few words what is not as in most photos, or nothing."""
+    mode = "16 bits" if image.mode.startswith("I;16") else KINDS.get(image.mode, image.mode)
+    found = {
+        image.format or "": image.format != "JPEG",
+        mode: image.mode != "RGB",
+        "animated": image.format != "MPO" and getattr(image, "n_frames", 1) > 1,
+        "turned by EXIF": 1 < turn <= 8,
+    }
+    return ", ".join(word for word, holds in found.items() if holds)

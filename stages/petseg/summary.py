@@ -1,7 +1,7 @@
 """What a dataset holds, in numbers: the data summary that travels to reports/data.json."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from statistics import median
 from typing import Any
 
@@ -11,39 +11,59 @@ from jaxtyping import UInt8
 from stages.petseg.archives import BACKGROUND, BORDER, PET
 from stages.petseg.arrays import Photo
 
+VALUES = {"pet": PET, "background": BACKGROUND, "border": BORDER}
+
 
 class Pixels:
     """Counts a split's trimap pixels by class while they pass."""
 
     def __init__(self) -> None:
-        self.counts = np.zeros(4, dtype=np.int64)
+        self.counts = np.zeros(len(VALUES), dtype=np.int64)
         self.without_pet = 0
 
     def add(self, trimap: UInt8[np.ndarray, "size size"]) -> None:
         """Count one trimap."""
-        counts = np.bincount(trimap.ravel(), minlength=4)
+        counts = [int(np.count_nonzero(trimap == value)) for value in VALUES.values()]
         self.counts += counts
-        self.without_pet += int(counts[PET] == 0)
+        self.without_pet += int(counts[0] == 0)
 
     def shares(self) -> dict[str, float]:
         """Return the share of each class, 4 decimals."""
         total = max(1, int(self.counts.sum()))
-        names = {"pet": PET, "background": BACKGROUND, "border": BORDER}
-        return {name: round(int(self.counts[value]) / total, 4) for name, value in names.items()}
+        return {
+            name: round(int(count) / total, 4)
+            for name, count in zip(VALUES, self.counts, strict=True)
+        }
 
 
 def describe(
-    index: Mapping[str, list[Photo]], pixels: Mapping[str, Pixels], reasons: Counter[str]
+    index: Mapping[str, list[Photo]], pixels: Mapping[str, Pixels], reasons: Collection[str]
 ) -> dict[str, Any]:
-    """Return the summary: per split photos, species, classes and sizes; photos by breed; rejects."""
+    """Return the summary: photos per split and breed, classes, sizes, what is odd, what is set aside."""
     every = [row for rows in index.values() for row in rows]
     return {
         "splits": {split: describe_split(rows, pixels[split]) for split, rows in index.items()},
-        "breeds": dict(sorted(Counter(row.breed for row in every).items())),
+        "breeds": by_breed(index),
         "original_width": spread(row.width for row in every),
         "original_height": spread(row.height for row in every),
-        "rejected": {"photos": reasons.total(), "reasons": dict(sorted(reasons.items()))},
+        "odd": counted(word for row in every for word in row.odd.split(", ") if word),
+        "rejected": {
+            "photos": len(reasons),
+            "reasons": counted(reason.partition(":")[0] for reason in reasons),
+        },
     }
+
+
+def counted(words: Iterable[str]) -> dict[str, int]:
+    """Return how often each word comes, the most frequent first."""
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
+
+
+def by_breed(index: Mapping[str, list[Photo]]) -> dict[str, dict[str, int]]:
+    """Return each breed's photos per split."""
+    counts = {split: Counter(row.breed for row in rows) for split, rows in index.items()}
+    breeds = sorted(set().union(*counts.values()))
+    return {breed: {split: count[breed] for split, count in counts.items()} for breed in breeds}
 
 
 def describe_split(rows: list[Photo], pixels: Pixels) -> dict[str, Any]:
