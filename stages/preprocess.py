@@ -6,13 +6,12 @@ ARRAYS/summary.json.
 """
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,6 +25,7 @@ from stages.petseg.errors import UserError
 
 LISTS = ("annotations/trainval.txt", "annotations/test.txt")
 TRIMAPS = "annotations/trimaps/"
+CHUNK = 256  # trimaps copied at a time
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -49,7 +49,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Trimap:
-    """What is kept of a trimap between the two archives; its pixels lie in a scratch file."""
+    """What is kept of a trimap between the two archives; its pixels lie in a file, a row each."""
 
     row: int
     width: int
@@ -66,8 +66,8 @@ class Annotations:
     trimaps: dict[str, Trimap] = field(default_factory=dict)
 
 
-def read_annotations(path: Path, size: int, scratch: BinaryIO) -> Annotations:
-    """Read the lists and decode the trimaps in one pass; pixels go to `scratch`, a row each."""
+def read_annotations(path: Path, size: int, pixels: Path) -> Annotations:
+    """Read the lists and decode the trimaps in one pass; their pixels go to a .npy file."""
     found = Annotations()
 
     def trimap_members() -> Iterator[Member]:
@@ -80,14 +80,15 @@ def read_annotations(path: Path, size: int, scratch: BinaryIO) -> Annotations:
     def wanted(name: str) -> bool:
         return name in LISTS or (name.startswith(TRIMAPS) and name.endswith(".png"))
 
-    for result in decode_all(photos.decode_trimap, size, trimap_members()):
-        if result.picture is None:
-            found.trimaps[result.name] = Trimap(-1, 0, 0, result.digest, result.fault)
-        else:
-            row = scratch.tell() // (size * size)
-            scratch.write(result.picture.pixels.tobytes())
-            width, height = result.picture.width, result.picture.height
-            found.trimaps[result.name] = Trimap(row, width, height, result.digest, "")
+    with arrays.RowWriter(pixels, (size, size)) as writer:
+        for result in decode_all(photos.decode_trimap, size, trimap_members()):
+            picture = result.picture
+            width, height = (picture.width, picture.height) if picture else (0, 0)
+            found.trimaps[result.name] = Trimap(
+                writer.rows, width, height, result.digest, result.fault
+            )
+            if picture:
+                writer.append(picture.pixels)
     for name in LISTS:
         if Path(name).stem not in found.lists:
             raise UserError(f"{path}: {name} is missing; is this the official layout?")
@@ -110,30 +111,25 @@ def fault_of(result: Result, trimap: Trimap | None) -> str:
 
 
 class Writer:
-    """Writes photos that can be used to their split's arrays, row by row."""
+    """Writes photos that can be used to their split's array, and remembers what belongs to them."""
 
-    def __init__(self, folder: Path, size: int, scratch: BinaryIO, stack: ExitStack) -> None:
-        self.folder, self.size, self.scratch = folder, size, scratch
+    def __init__(self, folder: Path, size: int, stack: ExitStack) -> None:
+        self.size = size
         self.index: dict[str, list[arrays.Photo]] = {split: [] for split in splits.SPLITS}
-        self.pixels = {split: summary.Pixels() for split in splits.SPLITS}
+        self.trimaps: dict[str, list[int]] = {split: [] for split in splits.SPLITS}
         self.photos: dict[str, arrays.RowWriter] = {}
-        self.trimaps: dict[str, arrays.RowWriter] = {}
         for split in splits.SPLITS:
             (folder / split).mkdir(parents=True)
             self.photos[split] = stack.enter_context(
                 arrays.RowWriter(folder / split / arrays.PHOTOS, (size, size, 3))
             )
-            self.trimaps[split] = stack.enter_context(
-                arrays.RowWriter(folder / split / arrays.TRIMAPS, (size, size))
-            )
 
     def add(self, split: str, entry: Entry, photo: Result, trimap: Trimap) -> None:
-        """Write one photo, its trimap and its row of the index."""
+        """Write one photo and its row of the index."""
         assert photo.picture is not None
-        picture, pixels = photo.picture, self.trimap_pixels(trimap.row)
+        picture = photo.picture
         self.photos[split].append(picture.pixels)
-        self.trimaps[split].append(pixels)
-        self.pixels[split].add(pixels)
+        self.trimaps[split].append(trimap.row)
         content = hashlib.sha256(photo.digest + trimap.digest).hexdigest()[:16]
         width, height = picture.width, picture.height
         self.index[split].append(
@@ -141,12 +137,6 @@ class Writer:
                 entry.name, entry.breed, entry.species, width, height, content, picture.odd
             )
         )
-
-    def trimap_pixels(self, row: int) -> UInt8[np.ndarray, "size size"]:
-        """Return a trimap from the scratch file."""
-        self.scratch.seek(row * self.size * self.size)
-        data = self.scratch.read(self.size * self.size)
-        return np.frombuffer(data, np.uint8).reshape(self.size, self.size)
 
 
 def fill(
@@ -162,6 +152,19 @@ def fill(
         if not faults[result.name] and trimap:
             writer.add(assigned[result.name], entries[result.name], result, trimap)
     return [Rejected(name, assigned[name], fault) for name, fault in faults.items() if fault]
+
+
+def write_trimaps(
+    pixels: UInt8[np.ndarray, "n size size"], rows: list[int], path: Path
+) -> summary.Pixels:
+    """Write one split's trimaps in its photos' order; return what is counted of them."""
+    counted = summary.Pixels()
+    with arrays.RowWriter(path, pixels.shape[1:]) as writer:
+        for start in range(0, len(rows), CHUNK):
+            trimaps = pixels[rows[start : start + CHUNK]]
+            writer.extend(trimaps)
+            counted.add(trimaps)
+    return counted
 
 
 def assign(found: Annotations, settings: Params) -> tuple[dict[str, str], list[Rejected]]:
@@ -182,22 +185,25 @@ def convert(raw: Path, target: Path, settings: Params) -> None:
     """Turn the archives into arrays in `target`, an empty folder."""
     started = time.perf_counter()
     with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryFile(dir=target))
-        found = read_annotations(raw / archives.ANNOTATIONS, settings.image_size, scratch)
+        unsorted = target / "trimaps.npy"
+        found = read_annotations(raw / archives.ANNOTATIONS, settings.image_size, unsorted)
         assigned, rejected = assign(found, settings)
-        writer = Writer(target, settings.image_size, scratch, stack)
+        writer = Writer(target, settings.image_size, stack)
         rejected += fill(writer, raw / archives.IMAGES, found, assigned)
     rejected.sort(key=lambda row: row.name)
     check_enough(writer, rejected, settings.max_rejected)
     names = {split: [row.name for row in rows] for split, rows in writer.index.items()}
     splits.check_disjoint(names)
+    pixels = np.load(unsorted, mmap_mode="r", allow_pickle=False)
+    counted = {}
     for split, rows in writer.index.items():
         tables.write_rows(target / split / arrays.INDEX, arrays.Photo, rows)
+        path = target / split / arrays.TRIMAPS
+        counted[split] = write_trimaps(pixels, writer.trimaps[split], path)
+    unsorted.unlink()
     tables.write_rows(target / "rejected.csv", Rejected, rejected)
     reasons = [row.reason for row in rejected]
-    tables.write_json(
-        target / "summary.json", summary.describe(writer.index, writer.pixels, reasons)
-    )
+    tables.write_json(target / "summary.json", summary.describe(writer.index, counted, reasons))
     used = ", ".join(f"{len(rows):,} {split}" for split, rows in names.items())
     rate = len(assigned) / (time.perf_counter() - started)
     print(f"{used}; {len(rejected)} set aside; {rate:,.0f} photos/s")

@@ -117,9 +117,16 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
         with (
             path.open("rb") as file,
             tqdm.wrapattr(
-                file, "read", size, desc=path.name, unit="B", disable=None, leave=False
+                file,
+                "read",
+                size,
+                desc=path.name,
+                unit="B",
+                unit_scale=True,
+                disable=None,
+                leave=False,
             ) as watched,
-            igzip_threaded.open(watched, "rb") as packed,
+            igzip_threaded.open(watched, "rb", block_size=1 << 17) as packed,
             tarfile.open(fileobj=packed, mode="r|") as archive,
         ):
             for member in archive:

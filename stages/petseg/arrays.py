@@ -83,10 +83,14 @@ class RowWriter:
 
     def append(self, row: UInt8[np.ndarray, "..."]) -> None:
         """Write one row; it must have the shape that was announced."""
-        assert row.shape == self.row_shape
-        assert row.dtype == np.uint8
-        self.file.write(row.tobytes())
-        self.rows += 1
+        self.extend(row[None])
+
+    def extend(self, rows: UInt8[np.ndarray, "n ..."]) -> None:
+        """Write some rows."""
+        assert rows.shape[1:] == self.row_shape
+        assert rows.dtype == np.uint8
+        self.file.write(rows.tobytes())
+        self.rows += len(rows)
 
     def _write_header(self) -> None:
         header = {"descr": "|u1", "fortran_order": False, "shape": (self.rows, *self.row_shape)}

@@ -21,11 +21,10 @@ class Pixels:
         self.counts = np.zeros(len(VALUES), dtype=np.int64)
         self.without_pet = 0
 
-    def add(self, trimap: UInt8[np.ndarray, "size size"]) -> None:
-        """Count one trimap."""
-        counts = [int(np.count_nonzero(trimap == value)) for value in VALUES.values()]
-        self.counts += counts
-        self.without_pet += int(counts[0] == 0)
+    def add(self, trimaps: UInt8[np.ndarray, "n size size"]) -> None:
+        """Count some trimaps."""
+        self.counts += [np.count_nonzero(trimaps == value) for value in VALUES.values()]
+        self.without_pet += int(np.count_nonzero(~(trimaps == PET).any(axis=(1, 2))))
 
     def shares(self) -> dict[str, float]:
         """Return the share of each class, 4 decimals."""
