@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
@@ -154,13 +153,13 @@ def fill(
     return [Rejected(name, assigned[name], fault) for name, fault in faults.items() if fault]
 
 
-def write_trimaps(
-    pixels: UInt8[np.ndarray, "n size size"], rows: list[int], path: Path
-) -> summary.Pixels:
+def write_trimaps(unsorted: Path, size: int, rows: list[int], path: Path) -> summary.Pixels:
     """Write one split's trimaps in its photos' order; return what is counted of them."""
     counted = summary.Pixels()
-    with arrays.RowWriter(path, pixels.shape[1:]) as writer:
+    with arrays.RowWriter(path, (size, size)) as writer:
         for start in range(0, len(rows), CHUNK):
+            # mapped anew each time: pages once read count as memory until they are unmapped
+            pixels = np.load(unsorted, mmap_mode="r", allow_pickle=False)
             trimaps = pixels[rows[start : start + CHUNK]]
             writer.extend(trimaps)
             counted.add(trimaps)
@@ -194,12 +193,11 @@ def convert(raw: Path, target: Path, settings: Params) -> None:
     check_enough(writer, rejected, settings.max_rejected)
     names = {split: [row.name for row in rows] for split, rows in writer.index.items()}
     splits.check_disjoint(names)
-    pixels = np.load(unsorted, mmap_mode="r", allow_pickle=False)
     counted = {}
     for split, rows in writer.index.items():
         tables.write_rows(target / split / arrays.INDEX, arrays.Photo, rows)
         path = target / split / arrays.TRIMAPS
-        counted[split] = write_trimaps(pixels, writer.trimaps[split], path)
+        counted[split] = write_trimaps(unsorted, writer.size, writer.trimaps[split], path)
     unsorted.unlink()
     tables.write_rows(target / "rejected.csv", Rejected, rejected)
     reasons = [row.reason for row in rejected]

@@ -106,6 +106,11 @@ def test_a_flipped_bit_in_an_archive_is_found(tmp_path: Path) -> None:
         list(archives.read_members(tmp_path / "a"))
 
 
+def test_a_missing_archive_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a.tar.gz is missing; run `dvc repro download`"):
+        list(archives.read_members(tmp_path / "a.tar.gz"))
+
+
 def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"<html>not found</html>")
     with pytest.raises(UserError, match=r"a.tar.gz: not a readable tar.gz"):

@@ -1,6 +1,7 @@
 """Decoding photos and trimaps: what is odd is read, what is broken gets a reason."""
 
 import io
+import warnings
 import zlib
 
 import numpy as np
@@ -149,3 +150,27 @@ def test_a_trimap_with_a_palette_keeps_its_indices() -> None:
     image = Image.new("P", (8, 8), 3)
     image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
     assert photos.decode_trimap(encoded(image, "PNG"), 4).pixels.tolist() == [[3] * 4] * 4
+
+
+def test_damaged_files_of_every_format_end_in_a_picture_or_a_reason() -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    whole = [encoded(image, kind, exif=exif) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
+    whole += [encoded(image.convert("CMYK"), "JPEG"), encoded(image.convert("P"), "GIF")]
+    whole += [encoded(image, "BMP"), encoded(image.convert("RGBA"), "PNG")]
+    reasons = []
+    for number in range(1200):
+        data = np.frombuffer(whole[number % len(whole)], np.uint8).copy()
+        places = rng.integers(0, rng.choice([64, 256, len(data)]), size=rng.choice([1, 3, 20]))
+        data[places % len(data)] = rng.integers(0, 256, len(places))
+        for decode in (photos.decode_photo, photos.decode_trimap):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's, on metadata
+                try:
+                    assert decode(data.tobytes(), 16).pixels.shape[:2] == (16, 16)
+                except photos.UnusableError as error:
+                    reasons.append(str(error))
+    assert 600 < len(reasons) < 2400
+    assert all(len(reason.splitlines()) == 1 for reason in reasons)

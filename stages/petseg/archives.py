@@ -112,14 +112,13 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
         UserError: the archive is not a readable tar.gz, or has a wanted file twice or too large.
     """
     seen: set[str] = set()
-    size = path.stat().st_size if path.exists() else None
     try:
         with (
             path.open("rb") as file,
             tqdm.wrapattr(
                 file,
                 "read",
-                size,
+                path.stat().st_size,
                 desc=path.name,
                 unit="B",
                 unit_scale=True,
@@ -142,6 +141,8 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
                 yield name, content.read()
             while packed.read(1 << 20):  # tarfile takes a cut archive for a short one
                 pass
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro download`") from None
     except (tarfile.TarError, EOFError, OSError, IsalError) as error:  # type: ignore[misc] # its stub calls the class an instance
         raise UserError(f"{path}: not a readable tar.gz ({error}); fetch it again") from error
 

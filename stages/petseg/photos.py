@@ -1,7 +1,10 @@
 """The bytes of a photo or a trimap → an array of the wanted size, or a reason why not."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import simplejpeg
@@ -12,8 +15,9 @@ from stages.petseg.archives import BORDER, PET
 
 # what Pillow may try: formats that only decode, none that runs a program
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+ANIMATED = ("GIF", "PNG", "WEBP")
 MAX_PIXELS = 89_000_000  # below Pillow's own limit, which warns first and refuses at twice that
-BOMB = f"{{}} has too many pixels: more than {MAX_PIXELS:,}"
+DAMAGE = (OSError, SyntaxError, ValueError)  # what Pillow and simplejpeg raise on damaged bytes
 KINDS = {"L": "grey", "P": "palette", "RGBA": "alpha", "LA": "alpha", "1": "black and white"}
 
 
@@ -40,15 +44,18 @@ def decode_photo(data: bytes, size: int) -> Decoded:
     Raises:
         UnusableError: the bytes are not a whole picture, or have too many pixels to decode.
     """
-    image = open_safely(data, "photo")
-    turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-    width, height = image.size if turn < 5 else image.size[::-1]
-    whole = decode_jpeg(data, image.size, size) if plain_jpeg(image) else decode_other(data, image)
-    small = whole.resize((size, size), Image.Resampling.BILINEAR)
-    if turn != 1:
-        small.getexif()[ExifTags.Base.Orientation] = turn
-        small = ImageOps.exif_transpose(small)
-    return Decoded(np.asarray(small), width, height, oddities(image, turn))
+    with damage_of("photo"):
+        image = open_header(data)
+        whole = (
+            decode_jpeg(data, image.size, size) if plain_jpeg(image) else decode_other(data, image)
+        )
+        small = whole.resize((size, size), Image.Resampling.BILINEAR)
+        turn = orientation(image)
+        if turn != 1:
+            small.getexif()[ExifTags.Base.Orientation] = turn
+            small = ImageOps.exif_transpose(small)
+        width, height = image.size if turn < 5 else image.size[::-1]
+        return Decoded(np.asarray(small), width, height, oddities(image, turn))
 
 
 def decode_trimap(data: bytes, size: int) -> Decoded:
@@ -57,42 +64,44 @@ def decode_trimap(data: bytes, size: int) -> Decoded:
     Raises:
         UnusableError: the bytes are not a whole picture, or hold other values.
     """
-    image = open_safely(data, "trimap")
-    if image.mode not in ("L", "P"):
-        raise UnusableError(f"trimap is not one channel of 8 bits: {image.mode}")
-    load(image, "trimap")
-    values = np.asarray(image)
-    if values.min() < PET or values.max() > BORDER:
-        raise UnusableError(f"trimap has values outside 1 to 3: {values.min()} to {values.max()}")
-    small = image.resize((size, size), Image.Resampling.NEAREST)
-    return Decoded(np.asarray(small), *image.size)
+    with damage_of("trimap"):
+        image = open_header(data)
+        if image.mode not in ("L", "P"):
+            raise UnusableError(f"trimap is not one channel of 8 bits: {image.mode}")
+        values = np.asarray(image)
+        if values.min() < PET or values.max() > BORDER:
+            raise UnusableError(
+                f"trimap has values outside 1 to 3: {values.min()} to {values.max()}"
+            )
+        small = image.resize((size, size), Image.Resampling.NEAREST)
+        return Decoded(np.asarray(small), *image.size)
 
 
-def open_safely(data: bytes, kind: str) -> Image.Image:
-    """Return the picture with only its header read; `kind` names it in the reason."""
-    Image.init()
+@contextmanager
+def damage_of(kind: str) -> Iterator[None]:
+    """Turn what the decoders raise on damaged bytes into a reason of one line."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableError(BOMB.format(kind)) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UnusableError(undecodable(kind, error)) from error
+        raise UnusableError(f"{kind} has too many pixels: more than {MAX_PIXELS:,}") from error
+    except DAMAGE as error:
+        text = " ".join(str(error).split("<")[0].split())  # without an object's address
+        raise UnusableError(f"{kind} cannot be decoded: {text}") from error
+
+
+def open_header(data: bytes) -> Image.Image:
+    """Return the picture with only its header read."""
+    Image.init()
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
-        raise UnusableError(BOMB.format(kind))
+        raise Image.DecompressionBombError
     return image
 
 
-def load(image: Image.Image, kind: str) -> None:
-    """Decode the picture."""
-    try:
-        image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UnusableError(undecodable(kind, error)) from error
-
-
-def undecodable(kind: str, error: Exception) -> str:
-    """Return the reason in one line, without an object's address."""
-    return f"{kind} cannot be decoded: {' '.join(str(error).split('<')[0].split())}"
+def orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation, 1 to 8; without one, or with nonsense, the photo is upright."""
+    turn = image.getexif().get(ExifTags.Base.Orientation)
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
 def plain_jpeg(image: Image.Image) -> bool:
@@ -108,25 +117,20 @@ def decode_jpeg(data: bytes, full: tuple[int, int], size: int) -> Image.Image:
     """
     shift = max(n for n in range(4) if not n or min(full) >> n >= size)
     width, height = (-(-side >> shift) for side in full)
+    decode = partial(simplejpeg.decode_jpeg, data, "RGB", min_height=height, min_width=width)
     try:
-        pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width)
+        return Image.fromarray(decode())
     except ValueError as error:
         if not str(error).startswith("Invalid SOS parameters"):  # a habit of some phones
-            raise UnusableError(undecodable("photo", error)) from error
-        pixels = simplejpeg.decode_jpeg(
-            data, "RGB", min_height=height, min_width=width, strict=False
-        )
-    return Image.fromarray(pixels)
+            raise
+        return Image.fromarray(decode(strict=False))
 
 
 def decode_other(data: bytes, image: Image.Image) -> Image.Image:
     """Return any other picture as RGB."""
-    if image.format == "JPEG":  # CMYK: Pillow knows Adobe's inversion
-        try:
-            simplejpeg.decode_jpeg(data, "CMYK")
-        except ValueError as error:
-            raise UnusableError(undecodable("photo", error)) from error
-    load(image, "photo")
+    if image.format == "JPEG":
+        simplejpeg.decode_jpeg(data, "CMYK")  # for its errors: Pillow knows Adobe's inversion
+    image.load()
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
@@ -140,7 +144,7 @@ def oddities(image: Image.Image, turn: int) -> str:
     found = {
         image.format or "": image.format != "JPEG",
         mode: image.mode != "RGB",
-        "animated": image.format != "MPO" and getattr(image, "n_frames", 1) > 1,
-        "turned by EXIF": 1 < turn <= 8,
+        "animated": image.format in ANIMATED and getattr(image, "is_animated", False),
+        "turned by EXIF": turn > 1,
     }
     return ", ".join(word for word, holds in found.items() if holds)
