@@ -1,13 +1,12 @@
 """The whole pipeline in a real git and DVC repo, on a dozen synthetic photos."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from stages.petseg import archives
+from stages.petseg import archives, tables
 from tests.bad_server import serving
 from tests.conftest import ran, run_in, with_archives
 
@@ -43,7 +42,7 @@ def test_git_tracks_the_numbers_and_no_picture(repo: Path) -> None:
 
 def test_the_numbers_agree_with_each_other(repo: Path) -> None:
     metrics = json.loads((repo / "reports/metrics.json").read_text())
-    rows = list(csv.DictReader((repo / "reports/per_image.csv").open()))
+    rows = tables.read_csv(repo / "reports/per_image.csv")
     sums = {name: sum(int(row[name]) for row in rows) for name in rows[0] if "_as_" in name}
     assert sum(sums.values()) == 4 * 32 * 32
     hits = sums["pet_as_pet"] + sums["border_as_pet"]
@@ -51,7 +50,7 @@ def test_the_numbers_agree_with_each_other(repo: Path) -> None:
         hits + sums["pet_as_background"] + sums["border_as_background"] + sums["background_as_pet"]
     )
     assert metrics["iou"] == round(hits / union, 4) if union else 1.0
-    photos = list(csv.DictReader((repo / "reports/photos.csv").open()))
+    photos = tables.read_csv(repo / "reports/photos.csv")
     assert sorted(row["split"] for row in photos) == ["test"] * 4 + ["train"] * 10 + ["val"] * 2
     assert metrics["official_data"] is False
 
