@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.petseg import command, params
+from stages.petseg import command, params, tables
 from stages.petseg.errors import UserError
 
 EXAMPLES = """examples:
@@ -64,9 +64,7 @@ def use(recipe: str, path: Path = params.FILE) -> bool:
         raise UserError(f"{path}: the first line must be `recipe: NAME`, found {first!r}")
     edited = re.sub(r"(?<=^recipe:).*", f" {name}", first)
     if edited != first:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(edited + newline + rest)
-        partial.replace(path)
+        tables.write_text(path, edited + newline + rest)
     return edited != first
 
 

@@ -13,9 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
-from tqdm import tqdm
 
-from stages.petseg import archives, command, demo_pets, mirrors, params, tables
+from stages.petseg import archives, command, demo_pets, mirrors, params, progress, tables
 from stages.petseg.demo_pets import DemoPhoto
 from stages.petseg.errors import UserError
 
@@ -64,17 +63,14 @@ def draw_demo(settings: Demo, raw: Path) -> dict[str, Any]:
         (settings.seed, number, *listed)
         for number, listed in enumerate(demo_pets.entries(settings.trainval, settings.test))
     ]
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        drawn = list(
-            tqdm(
-                pool.map(demo_pets.draw, jobs, chunksize=8),
-                "drawing",
-                len(jobs),
-                unit=" photos",
-                disable=None,
-                leave=False,
-            )
-        )
+    drawn = []
+    with (
+        ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
+        progress.bar("drawing", len(jobs)) as bar,
+    ):
+        for photo in pool.map(demo_pets.draw, jobs, chunksize=8):
+            drawn.append(photo)
+            bar.update()
     archives.write(
         raw / archives.IMAGES, ((f"images/{photo.entry.name}.jpg", photo.jpeg) for photo in drawn)
     )

@@ -16,9 +16,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
-from tqdm import tqdm
 
-from stages.petseg import arrays, command, metrics, params, splits, tables
+from stages.petseg import arrays, command, metrics, params, progress, splits, tables
 from stages.petseg.arrays import Photo, Split
 from stages.petseg.errors import UserError
 
@@ -45,12 +44,11 @@ def predict(
 
     with (
         arrays.RowWriter(target, (test.size, test.size)) as writer,
-        tqdm(desc="predicting", total=len(test), unit=" photos", disable=None, leave=False) as bar,
+        progress.bar("predicting", len(test)) as bar,
     ):
         for start in range(0, len(test), batch_size):
             photos = np.asarray(test.photos[start : start + batch_size])
-            for row in model_file.probabilities(model, photos):
-                writer.append(row)
+            writer.extend(model_file.probabilities(model, photos))
             bar.update(len(photos))
     mapped: UInt8[np.ndarray, "n size size"] = np.load(target, mmap_mode="r", allow_pickle=False)
     return mapped

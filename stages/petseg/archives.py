@@ -13,8 +13,9 @@ from typing import Literal
 
 from isal import igzip_threaded
 from isal.igzip_lib import IsalError
-from tqdm import tqdm
+from tqdm.utils import CallbackIOWrapper
 
+from stages.petseg import progress
 from stages.petseg.errors import UserError
 
 IMAGES = "images.tar.gz"
@@ -62,31 +63,37 @@ def parse_list(data: bytes, where: str) -> list[Entry]:
     """
     found = []
     for number, line in enumerate(data.split(b"\n"), start=1):
-        if fault := fault_of_line(line):
-            raise UserError(f"{where}, line {number}: {fault}")
-        fields = line.decode().split()
-        if fields and not fields[0].startswith("#"):
-            found.append(Entry(fields[0], *map(int, fields[1:])))
+        try:
+            entry = parse_row(line)
+        except ValueError as error:
+            raise UserError(f"{where}, line {number}: {error}") from None
+        if entry:
+            found.append(entry)
     return found
 
 
-def fault_of_line(line: bytes) -> str:
-    """Return what is wrong with a line of a list and the remedy, or nothing."""
+def parse_row(line: bytes) -> Entry | None:
+    """Return a line's row; None for an empty line and a comment.
+
+    Raises:
+        ValueError: it is none of them; the text says what is wrong, and the remedy.
+    """
     if line.startswith(codecs.BOM_UTF8):
-        return "begins with a byte-order mark; save the list as UTF-8 without one"
+        raise ValueError("begins with a byte-order mark; save the list as UTF-8 without one")
     if b"\r" in line:
-        return "ends as on Windows (CRLF); save the list with Unix line ends"
+        raise ValueError("ends as on Windows (CRLF); save the list with Unix line ends")
     try:
-        fields = line.decode().split()
+        text = line.decode()
     except UnicodeDecodeError:
-        return f"is not UTF-8: {line!r}; save the list as UTF-8"
+        raise ValueError(f"is not UTF-8: {line!r}; save the list as UTF-8") from None
+    fields = text.split()
     if not fields or fields[0].startswith("#"):
-        return ""
+        return None
     if len(fields) != 4 or not all(field.isdecimal() for field in fields[1:]):
-        return f"expected NAME CLASS-ID SPECIES BREED-ID, found {line.decode()!r}"
+        raise ValueError(f"expected NAME CLASS-ID SPECIES BREED-ID, found {text!r}")
     if fields[2] not in ("1", "2"):
-        return f"species is {fields[2]}; allowed: 1 (cat), 2 (dog)"
-    return ""
+        raise ValueError(f"species is {fields[2]}; allowed: 1 (cat), 2 (dog)")
+    return Entry(fields[0], *map(int, fields[1:]))
 
 
 def listed_twice(lists: Mapping[str, list[Entry]]) -> dict[str, str]:
@@ -115,17 +122,10 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
     try:
         with (
             path.open("rb") as file,
-            tqdm.wrapattr(
-                file,
-                "read",
-                path.stat().st_size,
-                desc=path.name,
-                unit="B",
-                unit_scale=True,
-                disable=None,
-                leave=False,
-            ) as watched,
-            igzip_threaded.open(watched, "rb", block_size=1 << 17) as packed,
+            progress.bar(path.name, path.stat().st_size, "B") as bar,
+            igzip_threaded.open(
+                CallbackIOWrapper(bar.update, file, "read"), "rb", block_size=1 << 17
+            ) as packed,
             tarfile.open(fileobj=packed, mode="r|") as archive,
         ):
             for member in archive:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urljoin
 
 import requests
@@ -17,7 +16,7 @@ from requests import codes
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
-from stages.petseg import archives, tables
+from stages.petseg import archives, progress, tables
 from stages.petseg.errors import UserError
 
 CHUNK = 1 << 20  # bytes
@@ -178,19 +177,6 @@ def link(kept: Path, target: Path) -> None:
         shutil.copyfile(kept, target)
 
 
-def progress(name: str, total: int | None, done: int = 0) -> "tqdm[NoReturn]":
-    """Return a bar for bytes with rate and time left; silent when piped."""
-    return tqdm(
-        desc=name,
-        total=total,
-        initial=done,
-        unit="B",
-        unit_scale=True,
-        disable=None,
-        leave=False,
-    )
-
-
 def copy(source: Path, sha256: str | None, target: Path) -> str:
     """Copy from a folder and verify; a copy, for DVC makes its files read-only and links them."""
     partial = target.with_name(target.name + ".partial")
@@ -198,7 +184,7 @@ def copy(source: Path, sha256: str | None, target: Path) -> str:
         with (
             source.open("rb") as file,
             partial.open("wb") as written,
-            progress(source.name, source.stat().st_size) as bar,
+            progress.bar(source.name, source.stat().st_size, "B") as bar,
         ):
             while chunk := file.read(CHUNK):
                 written.write(chunk)
@@ -221,15 +207,16 @@ def check(expected: str | None, found: str) -> None:
 
 def download(address: str, sha256: str | None, part: Part, patience: Patience) -> str:
     """Complete the part and verify it; return its SHA-256."""
-    complete(address, sha256, part, patience)
-    found = archives.sha256(part.path)
-    if sha256 not in (None, found) and part.answers > 1:
-        # the answers may be of different files: once more, in one piece
-        part.clear()
-        complete(address, sha256, part, replace(patience, pauses=()))
+    # answers may be of different files: what they made is fetched once more, in one piece
+    for pauses in (patience.pauses, ()):
+        complete(address, sha256, part, replace(patience, pauses=pauses))
         found = archives.sha256(part.path)
-    if sha256 not in (None, found):
+        if sha256 in (None, found):
+            return found
+        answers = part.answers
         part.clear()
+        if answers == 1:
+            break
     check(sha256, found)
     return found
 
@@ -264,10 +251,10 @@ def ask(session: Session, address: str, sha256: str | None, part: Part, patience
         session.get(address, headers=headers, stream=True, timeout=patience.silence) as answer,
     ):
         if answer.status_code == codes.requested_range_not_satisfiable and have:
-            part.total = have if sha256 else None  # announced too long, if the checksum agrees
             if not sha256:
                 part.clear()
                 raise RefusedError("has less than it announces")
+            part.total = have  # announced too long, if the checksum agrees
             return
         if answer.status_code in PASSING:
             raise CutError(f"HTTP {answer.status_code}")
@@ -330,7 +317,7 @@ def append(answer: requests.Response, chunk: bytes, part: Part, patience: Patien
     """Write an answer's bytes, of which the first chunk is at hand, to the end of the part."""
     with (
         part.path.open("ab") as file,
-        progress(part.address.rpartition("/")[2], part.total, file.tell()) as bar,
+        progress.bar(part.address.rpartition("/")[2], part.total, "B", file.tell()) as bar,
     ):
         since, came = time.monotonic(), 0
         while chunk:

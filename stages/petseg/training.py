@@ -10,9 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from jaxtyping import UInt8
-from tqdm import tqdm
 
-from stages.petseg import augment
+from stages.petseg import augment, progress
 from stages.petseg.archives import BORDER, PET
 from stages.petseg.arrays import Split
 
@@ -75,7 +74,6 @@ def run(
             train_step,
             shuffled(train, schedule, epoch),
             len(train),
-            schedule.batch_size,
             f"epoch {epoch}",
         )
         seconds = time.perf_counter() - started
@@ -83,7 +81,6 @@ def run(
             val_step,
             in_order(val, schedule.batch_size),
             len(val),
-            schedule.batch_size,
             "validation",
         )
         whole = time.perf_counter() - started
@@ -122,12 +119,10 @@ def in_order(split: Split, batch_size: int) -> Iterator[Batch]:
         yield np.asarray(split.photos[start:stop]), np.asarray(split.trimaps[start:stop])
 
 
-def totals(
-    step: Step, batches: Iterator[Batch], photos: int, batch_size: int, title: str
-) -> np.ndarray:
+def totals(step: Step, batches: Iterator[Batch], photos: int, title: str) -> np.ndarray:
     """Return the sum of a step's results over the batches."""
     total = np.zeros(5)
-    with tqdm(desc=title, total=photos, unit=" photos", disable=None, leave=False) as bar:
+    with progress.bar(title, photos) as bar:
         for batch in batches:
             total += step(*batch).numpy()
             bar.update(len(batch[0]))
