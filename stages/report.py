@@ -1,10 +1,12 @@
 """Draws the report: one HTML page that carries its pictures, the model card, the animation.
 
 Reads: REPORTS's numbers, PREDICTIONS/probabilities.npy, ARRAYS/test, MODEL/snapshots.npz.
-Writes: REPORTS/report.html, REPORTS/model_card.md, REPORTS/figures/{overview.png,epochs.gif}.
+Writes: REPORTS/report.html, REPORTS/model_card.md, and in REPORTS/figures epochs.gif, curves.svg,
+precision_recall.svg, overview.png, and best.png, median.png, worst.png.
 """
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,11 +91,24 @@ def overview(shown: dict[str, list[figures.Example]]) -> list[figures.Example]:
 
 
 def draw(
-    pictures: Path, snapshots: Path, shown: dict[str, list[figures.Example]], seconds: float
-) -> None:
-    """Write the README's picture and the animation."""
+    reports: Path,
+    snapshots: Path,
+    model: dict[str, Any],
+    shown: dict[str, list[figures.Example]],
+    seconds: float,
+) -> Path:
+    """Write every picture to REPORTS/figures; return that folder."""
+    pictures = reports / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
+    history = tables.read_csv(reports / "history.csv")
+    sweep = tables.read_csv(reports / "precision_recall.csv")
+    tables.write_text(pictures / "curves.svg", figures.curves(history, model["kept_epoch"]))
+    tables.write_text(
+        pictures / "precision_recall.svg", figures.precision_recall(sweep, model["threshold"])
+    )
     (pictures / "overview.png").write_bytes(figures.gallery(overview(shown)))
+    for name, rows in shown.items():
+        (pictures / f"{name.lower()}.png").write_bytes(figures.gallery(rows))
     with np.load(snapshots, allow_pickle=False) as seen:
         figures.animate(
             pictures / "epochs.gif",
@@ -102,22 +117,18 @@ def draw(
             seen["probabilities"],
             seconds,
         )
+    return pictures
 
 
-def illustrations(
-    reports: Path, model: dict[str, Any], shown: dict[str, list[figures.Example]]
-) -> dict[str, Any]:
+def illustrations(pictures: Path, names: Iterable[str]) -> dict[str, Any]:
     """Return the page's pictures by their names in the template."""
-    history = tables.read_csv(reports / "history.csv")
-    sweep = tables.read_csv(reports / "precision_recall.csv")
-    animation = (reports / "figures" / "epochs.gif").read_bytes()
     return {
-        "curves": page.drawing(figures.curves(history, model["kept_epoch"])),
-        "precision_recall": page.drawing(figures.precision_recall(sweep, model["threshold"])),
-        "animation": page.data_address(animation, "image/gif"),
+        "curves": page.drawing((pictures / "curves.svg").read_text()),
+        "precision_recall": page.drawing((pictures / "precision_recall.svg").read_text()),
+        "animation": page.data_address((pictures / "epochs.gif").read_bytes(), "image/gif"),
         "galleries": [
-            (name, page.data_address(figures.gallery(rows), "image/png"))
-            for name, rows in shown.items()
+            (name, page.data_address((pictures / f"{name.lower()}.png").read_bytes(), "image/png"))
+            for name in names
         ],
     }
 
@@ -140,12 +151,18 @@ def main() -> None:
         paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
     )
     shown = galleries(test, probabilities, data["model"]["threshold"], ious, settings.gallery)
-    draw(paths.reports / "figures", paths.model / "snapshots.npz", shown, settings.frame_seconds)
+    pictures = draw(
+        paths.reports,
+        paths.model / "snapshots.npz",
+        data["model"],
+        shown,
+        settings.frame_seconds,
+    )
     facts = {"recipe": data["model"]["recipe"], "metrics": numbers, "data": data}
     html = page.render(
         "report.html.j2",
         **facts,
-        **illustrations(paths.reports, data["model"], shown),
+        **illustrations(pictures, shown),
         tiles=[(name, numbers[key]) for name, key in TILES.items()],
         confusion=tables.read_csv(paths.reports / "confusion.csv"),
         rejected=tables.read_csv(paths.reports / "rejected.csv"),
