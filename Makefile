@@ -42,7 +42,7 @@ $(READY): requirements.txt pyproject.toml
 	test -n "$$python" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed; set PYTHON=/path/to/it" >&2; exit 1; }; \
 	echo "creating .venv with $$($$python --version); this takes a few minutes once" && \
 	$$python -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
