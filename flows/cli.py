@@ -1,71 +1,95 @@
 """The command line `petseg`: what stands around `dvc repro`."""
 
-import argparse
-import re
-from collections.abc import Sequence
-from pathlib import Path
+# What a command needs is imported when it is carried out: `petseg --help` answers at once.
 
-from stages.petseg import command, params, tables
+import argparse
+import os
+from collections.abc import Callable, Sequence
+
+from stages.petseg import command
 from stages.petseg.errors import UserError
 
 EXAMPLES = """examples:
   petseg check-params                  the active recipe, before a long run
   petseg check-params --recipe oxford  another one
   petseg use oxford                    make it the active recipe, then `dvc repro`
+  petseg plan                          what a run would do, and why
+  petseg run                           do it, watched by Prefect
+  petseg run --recipe oxford --propose and commit the result to a branch retrain/...
+  petseg serve --cron "0 3 * * 1"      do it each Monday at three, from this process
 """
 
 
-def schemas() -> dict[str, object]:
-    """Return each stage's parameters' dataclass."""
-    # imported late: `petseg --help` shall answer at once
-    from stages import download, evaluate, preprocess, report, train
+def check_params(asked: argparse.Namespace) -> None:
+    """Check a recipe."""
+    from flows import recipes
+    from stages.petseg import params
 
-    return {
-        "download": download.Params,
-        "preprocess": preprocess.Params,
-        "train": train.Params,
-        "evaluate": evaluate.Params,
-        "report": report.Params,
-    }
+    print(f"{params.FILE}: recipe {recipes.check_params(asked.recipe)} is fine")
 
 
-def check_params(recipe: str | None) -> str:
-    """Check every section of a recipe, each alone and together; return the recipe's name.
+def use(asked: argparse.Namespace) -> None:
+    """Make a recipe the active one."""
+    from flows import recipes
+    from stages.petseg import params
 
-    Raises:
-        UserError: one line that names recipe, key and allowed values.
-    """
-    from stages.train import check_size
+    if recipes.use(asked.recipe):
+        print(f"{params.FILE}: the first line is now `recipe: {asked.recipe}`")
+    else:
+        print(f"{params.FILE}: recipe {asked.recipe} is active already")
 
-    name, sections = params.read_recipe(recipe)
-    known = schemas()
-    for section in sections:
-        if section not in known:
+
+def plan(asked: argparse.Namespace) -> None:
+    """Print what a run would do."""
+    from flows import plan
+
+    rows = plan.read(asked.stages, asked.force)
+    print(plan.as_json(rows) if asked.json else plan.as_table(rows))
+
+
+def run(asked: argparse.Namespace) -> None:
+    """Run the flow here and now."""
+    import httpx
+
+    from flows import recipes, server
+
+    recipes.known(asked.recipe)
+    with server.chosen():
+        from flows.retrain import retrain
+
+        wanted = {"recipe": asked.recipe, "targets": asked.stages or None}
+        try:
+            state = retrain(**wanted, force=asked.force, propose=asked.propose, return_state=True)
+        except httpx.HTTPError as error:
             raise UserError(
-                f"{params.FILE}: recipes.{name}.{section} is unknown; known: {', '.join(known)}"
-            )
-    checked = {
-        stage: params.check(schema, name, stage, sections.get(stage))
-        for stage, schema in known.items()
-    }
-    check_size(checked["preprocess"].image_size, checked["train"].depth, name)
-    return name
+                f"the Prefect server went away: {error}; what has run is kept, run it again"
+            ) from error
+    if not state.is_completed():
+        raise UserError(state.message or state.name)
+    print(state.message)
 
 
-def use(recipe: str, path: Path = params.FILE) -> bool:
-    """Make a recipe the active one by editing the first line alone; return whether it changed.
+def serve(asked: argparse.Namespace) -> None:
+    """Keep a schedule, until stopped."""
+    from flows import recipes, server
 
-    Raises:
-        UserError: there is no such recipe, or the first line does not name one.
-    """
-    name, _ = params.read_recipe(recipe)
-    first, newline, rest = path.read_text().partition("\n")
-    if not re.match(r"recipe:\s*\S+", first):
-        raise UserError(f"{path}: the first line must be `recipe: NAME`, found {first!r}")
-    edited = re.sub(r"(?<=^recipe:).*", f" {name}", first)
-    if edited != first:
-        tables.write_text(path, edited + newline + rest)
-    return edited != first
+    recipes.known(asked.recipe)
+    server.required()
+    from flows.retrain import keep_schedule
+
+    wanted = {"recipe": asked.recipe, "force": asked.force, "propose": asked.propose}
+    keep_schedule(asked.cron, asked.timezone, wanted)
+
+
+def add_wishes(parser: argparse.ArgumentParser) -> None:
+    """Add what can be wished of a run."""
+    parser.add_argument("--recipe", help="recipe of params.yaml; the active one by default")
+    parser.add_argument("--force", action="store_true", help="run the stages though unchanged")
+    parser.add_argument(
+        "--propose",
+        action="store_true",
+        help="commit a changed result to a branch retrain/...; files and index stay as they are",
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,28 +101,35 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    check = commands.add_parser(
-        "check-params", help="check a recipe's parameters before anything runs"
-    )
+
+    def add(do: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        name = do.__name__.replace("_", "-")
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        added.set_defaults(do=do)
+        return added
+
+    check = add(check_params, "check a recipe's parameters before anything runs")
     check.add_argument("--recipe", help="which one; the active one by default")
-    choose = commands.add_parser(
-        "use", help="make a recipe the active one: the first line of params.yaml"
-    )
+    choose = add(use, "make a recipe the active one: the first line of params.yaml")
     choose.add_argument("recipe", help="its name in params.yaml")
+    look = add(plan, "show what a run would do to each stage, and why")
+    look.add_argument("--json", action="store_true", help="for programs, with every reason")
+    look.add_argument("--force", action="store_true", help="as if `run --force`")
+    now = add(run, "run what changed, a Prefect task per stage, with or without a server")
+    add_wishes(now)
+    for each in (look, now):
+        each.add_argument(
+            "stages", nargs="*", metavar="STAGE", help="with all it needs; default all"
+        )
+    kept = add(serve, "run on a schedule, from this process, for a Prefect server")
+    kept.add_argument("--cron", required=True, help='when, such as "0 3 * * 1"')
+    kept.add_argument("--timezone", default="UTC", help="of the schedule (default: UTC)")
+    add_wishes(kept)
     return top
-
-
-def run(arguments: Sequence[str] | None) -> None:
-    """Carry out one command."""
-    asked = parser().parse_args(arguments)
-    if asked.command == "check-params":
-        print(f"{params.FILE}: recipe {check_params(asked.recipe)} is fine")
-    elif use(asked.recipe):
-        print(f"{params.FILE}: the first line is now `recipe: {asked.recipe}`")
-    else:
-        print(f"{params.FILE}: recipe {asked.recipe} is active already")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `petseg`; a mistake ends in one line and a non-zero exit."""
-    command.exit_cleanly(lambda: run(arguments))
+    asked = parser().parse_args(arguments)
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect reports its use as soon as it is imported
+    command.exit_cleanly(lambda: asked.do(asked))

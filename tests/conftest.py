@@ -48,18 +48,23 @@ def with_archives(mirrors: list[str], images: str = "null", annotations: str = "
     return TINY.replace(DEMO, wanted, 1)
 
 
-def run_in(folder: Path, *command: str, fails: bool = False) -> str:
-    """Run a command there with this environment first on PATH; return all that it prints."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    names = {
+ENVIRONMENT = {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    **{
         f"GIT_{who}_{what}": "test@example.org"
         for who in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
-    }
+    },
+}
+
+
+def run_in(folder: Path, *command: str, fails: bool = False) -> str:
+    """Run a command there with this environment first on PATH; return all that it prints."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | names | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ | ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -72,6 +77,13 @@ def run_in(folder: Path, *command: str, fails: bool = False) -> str:
 def ran(output: str) -> list[str]:
     """Return the stages that a `dvc repro` really ran, in order."""
     return re.findall(r"^> python -m stages\.(\w+)", output, flags=re.MULTILINE)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace a text that stands in a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
 
 
 @pytest.fixture(scope="session")
@@ -97,3 +109,90 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def repo(finished: tuple[Path, str], tmp_path: Path) -> Path:
     """The test's own copy of the finished repo."""
     return Path(shutil.copytree(finished[0], tmp_path / "repo", symlinks=True))
+
+
+STEP = '''"""A stage that says what it does, takes its time, may fail, and writes a number."""
+import json, sys, time
+from pathlib import Path
+from ruamel.yaml import YAML
+name, target = sys.argv[1:]
+wish = YAML(typ="safe").load(Path("params.yaml"))["steps"][name]
+print(f"{name} starts", flush=True)
+time.sleep(wish["seconds"])
+if wish["value"] < 0:
+    sys.exit(f"{name}: a negative value cannot be written")
+Path(target).parent.mkdir(parents=True, exist_ok=True)
+Path(target).write_text(json.dumps({"iou": wish["value"]}))
+print(f"{name} ends", flush=True)
+'''
+STEPS = """stages:
+  first:
+    cmd: python step.py first data/first.json
+    deps: [step.py]
+    params: ["steps.first", "recipes.${recipe}.download"]
+    outs: [data/first.json]
+  second:
+    cmd: python step.py second data/second.json
+    deps: [step.py, data/first.json]
+    params: [steps.second]
+    outs: [data/second.json]
+  third:
+    cmd: python step.py third reports/metrics.json
+    deps: [step.py, data/second.json]
+    params: [steps.third]
+    metrics:
+      - reports/metrics.json:
+          cache: false
+"""
+WISHES = """steps:
+  first: {seconds: 0, value: 0.1}
+  second: {seconds: 0, value: 0.2}
+  third: {seconds: 0, value: 0.3}
+"""
+
+
+@pytest.fixture(scope="session")
+def stepped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git and DVC repo whose three stages do nothing but take time, run and committed."""
+    folder = tmp_path_factory.mktemp("stepped") / "repo"
+    for part in (
+        "flows",
+        ".dvc/config",
+        ".dvcignore",
+        ".gitignore",
+        "prefect.yaml",
+        "prefect.toml",
+    ):
+        target = folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
+        copy(ROOT / part, target)
+    (folder / "step.py").write_text(STEP)
+    (folder / "dvc.yaml").write_text(STEPS)
+    (folder / "params.yaml").write_text(TINY + WISHES)
+    run_in(folder, "git", "init", "-q", "-b", "main")
+    run_in(folder, "dvc", "repro")
+    run_in(folder, "git", "add", ".")
+    run_in(folder, "git", "commit", "-qm", "first")
+    return folder
+
+
+@pytest.fixture
+def steps(stepped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The test's own copy of the three steps, and the folder it works in."""
+    folder = Path(shutil.copytree(stepped, tmp_path / "steps", symlinks=True))
+    monkeypatch.chdir(folder)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return folder
+
+
+@pytest.fixture
+def upstream(steps: Path, tmp_path: Path) -> Path:
+    """Give the three steps' checkout an upstream; return a colleague's clone of that."""
+    run_in(tmp_path, "git", "clone", "-q", "--bare", str(steps), "bare.git")
+    run_in(steps, "git", "remote", "add", "origin", str(tmp_path / "bare.git"))
+    run_in(steps, "git", "fetch", "-q")
+    run_in(steps, "git", "branch", "-q", "-u", "origin/main")
+    run_in(tmp_path, "git", "clone", "-q", str(tmp_path / "bare.git"), "colleague")
+    return tmp_path / "colleague"

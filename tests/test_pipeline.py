@@ -8,15 +8,9 @@ import numpy as np
 
 from stages.petseg import archives, tables
 from tests.bad_server import serving
-from tests.conftest import ran, run_in, with_archives
+from tests.conftest import ran, replace, run_in, with_archives
 
 STAGES = ["download", "preprocess", "train", "evaluate", "report"]
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
 
 
 def test_the_five_stages_run_in_order_and_then_nothing_is_left_to_do(

@@ -1,0 +1,197 @@
+"""The Prefect flow: a task per DVC stage, what came of it as artifacts, and a proposal."""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import State, flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import deployment
+from prefect.schedules import Cron
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from flows import artifacts, checkout, git, plan, processes, proposal, recipes
+from stages.petseg import params, progress
+from stages.petseg.errors import UserError
+
+LOGS = Path("data/logs")
+TAIL = 15  # of a failing stage's lines stand in its state
+HINT = re.compile(
+    r"To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) "
+)  # DVC's
+PROGRESS = 15  # seconds between two lines of a progress bar
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one stage: Ran, Restored, Unchanged or Failed, and in how many seconds."""
+
+    stage: str
+    state: State[Any]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """The state's name."""
+        return str(self.state.name)
+
+    def told(self) -> dict[str, Any]:
+        """Return the outcome as a row of a table."""
+        return {"stage": self.stage, "outcome": self.name, "seconds": round(self.seconds, 1)}
+
+
+@flow(name="retrain")
+def retrain(
+    recipe: Annotated[str | None, Field(pattern=r"^[\w-]+$")] = None,
+    targets: list[str] | None = None,
+    force: bool = False,
+    propose: bool = False,
+) -> State[Any]:
+    """Run whatever changed, a task per DVC stage, and propose the result for review.
+
+    A deployment's run first fast-forwards the checkout to its upstream.
+
+    Args:
+        recipe: Recipe of params.yaml to run; empty for the one that is active there.
+        targets: Stages to run, with all that they need; empty for the whole pipeline.
+        force: Run the stages even if nothing changed.
+        propose: Commit a changed result to a branch retrain/... and leave the checkout as it was.
+    """
+    log = get_run_logger()
+    try:
+        with checkout.alone(log.info):
+            if recipes.take_back():
+                log.info("took back the recipe that a killed run had made the active one")
+            if deployment.id:
+                git.catch_up(log.info)
+            return work(recipe, targets or [], force, propose)
+    except UserError as error:
+        return Failed(message=str(error))
+
+
+def work(recipe: str | None, targets: list[str], force: bool, propose: bool) -> State[Any]:
+    """Do the flow's work in a checkout that nobody else uses."""
+    log = get_run_logger()
+    with ExitStack() as undone_later:
+        if propose:
+            undone_later.enter_context(proposal.prepared(log.info))
+        undone_later.enter_context(recipes.switched(recipe, back=propose))
+        rows = plan.read(targets, force)
+        if any(row.state != plan.UNCHANGED for row in rows):
+            recipes.check_params(None)
+        log.info("the plan:\n%s", plan.as_table(rows))
+        artifacts.store_plan(rows)
+        outcomes = perform_all(rows, targets, force)
+        artifacts.store_table("stages", [o.told() for o in outcomes], "Outcome and wall time")
+        if failed := [o for o in outcomes if o.state.is_failed()]:
+            return Failed(message=failure(failed[0].stage))
+        changed = {o.stage for o in outcomes if o.name != "Unchanged"}
+        artifacts.store_results(out for row in rows if row.stage in changed for out in row.outs)
+        # results that an earlier run has left uncommitted are proposed, too
+        proposed = proposal.propose(params.active_recipe(), rows, log.info) if propose else ""
+        if not (changed or proposed):
+            return Completed(name="Nothing changed", message="nothing changed")
+        words = ", ".join(f"{o.stage} {o.name.lower()}" for o in outcomes)
+        return Completed(message=f"{words}; {proposed}" if proposed else words)
+
+
+def perform_all(rows: list[plan.Row], targets: list[str], force: bool) -> list[Outcome]:
+    """Perform each stage of the plan as a task, in order, up to the first that fails."""
+    outcomes: list[Outcome] = []
+    stale = False
+    for number, planned in enumerate(rows):
+        # what a stage did decides about the next ones: DVC is asked again
+        row = plan.read(targets, force)[number] if stale else planned
+        started = time.monotonic()
+        state = stage_task(row.stage)(row.stage, row.state, force)
+        outcomes.append(Outcome(row.stage, state, time.monotonic() - started))
+        stale |= state.name != "Unchanged"
+        if state.is_failed():
+            break
+    return outcomes
+
+
+def stage_task(stage: str) -> Callable[[str, str, bool], State[Any]]:
+    """Return the Prefect task of one stage; called directly, so that a cancelled run ends it."""
+    made = task(name=stage, task_run_name=stage, cache_policy=NO_CACHE)(perform)
+    return lambda *arguments: made(*arguments, return_state=True)
+
+
+def perform(stage: str, planned: str, force: bool) -> State[Any]:
+    """Let DVC bring one stage up to date; the state says which way it did."""
+    if planned == plan.UNCHANGED:
+        return Completed(
+            name="Unchanged", message="neither its dependencies nor its outputs changed"
+        )
+    command = processes.dvc("--wait-for-lock", "repro", "--single-item", stage)
+    command += ["--force"] * force + ["--pull"] * (planned == plan.MISSING and plan.has_remote())
+    code, said = follow(stage, command)
+    while code and any("is busy, it is being blocked by" in line for line in said):
+        checkout.wait_for_dvc(get_run_logger().info)  # somebody's `dvc` came between
+        code, said = follow(stage, command)
+    return Failed(message=f"failed; all that it said: {log_of(stage)}") if code else way(said)
+
+
+def follow(stage: str, command: list[str]) -> tuple[int, list[str]]:
+    """Run a stage's command, logging each line as it comes; return its exit code and its lines."""
+    log = get_run_logger()
+    extra = {
+        checkout.MARK: str(Path.cwd()),
+        checkout.STAGE: stage,
+        progress.LINES: str(PROGRESS),
+    }
+    said: list[str] = []
+    with processes.started(command, log_of(stage), extra) as process:
+        for line in processes.lines(process, log_of(stage)):
+            said.append(line)
+            if not HINT.match(line):
+                log.info("%s", line)
+    return process.returncode, said
+
+
+def log_of(stage: str) -> Path:
+    """Return the file with all that a stage said when it was last run."""
+    return LOGS / f"{stage}.log"
+
+
+def failure(stage: str) -> str:
+    """Return what a failed run says: which stage, and its last lines."""
+    said = log_of(stage).read_text(errors="replace").splitlines()
+    last = "\n".join(deque((line for line in said if line.strip()), TAIL))
+    return f"stage {stage} failed; its last lines (all: {log_of(stage)}):\n{last}"
+
+
+def way(said: list[str]) -> State[Any]:
+    """Return in which way DVC brought a stage up to date, by what it said."""
+    if any(line.startswith("Running stage ") for line in said):
+        return Completed(name="Ran", message="its command ran")
+    if any("is cached - skipping run" in line or "Pulling data for" in line for line in said):
+        return Completed(
+            name="Restored", message="restored from the cache, its command did not run"
+        )
+    return Completed(name="Unchanged", message="its inputs turned out unchanged")
+
+
+def keep_schedule(cron: str, timezone: str, parameters: dict[str, Any]) -> None:
+    """Serve the flow on a schedule until stopped; the schedule outlives this process.
+
+    Raises:
+        UserError: the schedule cannot be read.
+    """
+    try:
+        schedule = Cron(cron, timezone=timezone)
+    except ValueError as error:
+        raise UserError(f"--cron {cron!r}, --timezone {timezone!r}: {error}") from error
+    retrain.serve(
+        name="serve",
+        schedule=schedule,
+        parameters=parameters,
+        pause_on_shutdown=False,
+        limit=1,
+    )

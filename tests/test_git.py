@@ -1,0 +1,65 @@
+"""Bringing a checkout up to date, with a real upstream."""
+
+from pathlib import Path
+
+import pytest
+
+from flows import git
+from stages.petseg.errors import UserError
+from tests.conftest import replace, run_in
+
+
+@pytest.fixture
+def colleague(upstream: Path) -> Path:
+    """Let a colleague push a commit to the checkout's upstream."""
+    replace(upstream / "params.yaml", "value: 0.3", "value: 0.4")
+    run_in(upstream, "git", "commit", "-qam", "a better value")
+    run_in(upstream, "git", "push", "-q")
+    return upstream
+
+
+@pytest.mark.usefixtures("colleague")
+def test_a_checkout_is_fast_forwarded_and_then_is_up_to_date() -> None:
+    said: list[str] = []
+    git.catch_up(said.append)
+    assert git.git("rev-parse", "HEAD") == git.git("rev-parse", "origin/main")
+    assert said == [f"fast-forwarded to {git.git('rev-parse', '--short', 'HEAD')} of origin/main"]
+    git.catch_up(said.append)
+    assert len(said) == 1
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_branch_without_upstream_runs_as_it_is() -> None:
+    said: list[str] = []
+    git.catch_up(said.append)
+    assert said == ["the branch has no upstream: this checkout runs as it is"]
+
+
+@pytest.mark.usefixtures("colleague")
+def test_a_checkout_that_went_another_way_is_refused_and_stays() -> None:
+    Path("own.txt").write_text("own")
+    git.git("add", "own.txt")
+    git.git("commit", "-qm", "own")
+    before = git.git("rev-parse", "HEAD")
+    with pytest.raises(UserError, match=r"cannot be fast-forwarded to origin/main: .*by hand"):
+        git.catch_up(print)
+    assert git.git("rev-parse", "HEAD") == before
+
+
+@pytest.mark.usefixtures("colleague")
+def test_an_edit_in_the_way_is_named_and_kept() -> None:
+    replace(Path("params.yaml"), "value: 0.1", "value: 0.15")
+    with pytest.raises(UserError, match=r"would be overwritten by merge: params\.yaml"):
+        git.catch_up(print)
+    assert "value: 0.15" in Path("params.yaml").read_text()
+
+
+def test_an_upstream_that_is_away_is_asked_again_and_then_told(
+    colleague: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "PAUSES", (0, 0))
+    (colleague.parent / "bare.git").rename(colleague.parent / "away.git")
+    said: list[str] = []
+    with pytest.raises(UserError, match=r"git fetch: .*bare\.git"):
+        git.catch_up(said.append)
+    assert len(said) == 2

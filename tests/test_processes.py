@@ -1,0 +1,77 @@
+"""A stage's process: its lines as they come, its progress as lines, and its end with all it started."""
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows import processes
+from stages.petseg import progress
+
+BAR = """
+import time
+from stages.petseg import progress
+with progress.bar("reading", 40) as bar:
+    for _ in range(40):
+        time.sleep(0.05)
+        bar.update()
+print("done")
+"""
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def said(script: str, log: Path, **extra: str) -> list[str]:
+    """Return the lines of a script that runs to its end."""
+    with processes.started([sys.executable, "-c", script], log, extra) as process:
+        return list(processes.lines(process, log))
+
+
+def test_lines_come_whole_and_a_bars_states_are_lines(tmp_path: Path) -> None:
+    script = "import sys; sys.stdout.write('one\\n\\n  two\\rthree\\r\\nfour')"
+    assert said(script, tmp_path / "log") == ["one", "  two", "three", "four"]
+
+
+def test_lines_come_while_the_process_still_works(tmp_path: Path) -> None:
+    script = "import time; print('early'); time.sleep(600)"
+    log = tmp_path / "log"
+    with processes.started([sys.executable, "-c", script], log, {}) as process:
+        assert next(processes.lines(process, log)) == "early"
+        assert process.poll() is None
+    assert process.returncode == -15
+
+
+def test_a_bar_is_silent_in_a_pipe_and_a_line_now_and_then_in_a_flows_log(tmp_path: Path) -> None:
+    assert said(BAR, tmp_path / "log") == ["done"]
+    *bar, last = said(BAR, tmp_path / "log", **{progress.LINES: "0.5"})
+    assert last == "done"
+    assert 2 <= len(bar) <= 5
+    assert all(line.startswith("reading: ") and "photos/s" in line for line in bar)
+
+
+def test_a_bars_state_is_told_before_the_next_one_comes(tmp_path: Path) -> None:
+    script = "import sys, time; print('\\rhalf', end=''); time.sleep(600)"
+    log = tmp_path / "log"
+    with processes.started([sys.executable, "-c", script], log, {}) as process:
+        assert next(processes.lines(process, log)) == "half"
+        assert process.poll() is None
+
+
+def test_what_does_not_heed_sigterm_is_killed_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE", 1.0)
+    log = tmp_path / "log"
+    with processes.started([sys.executable, "-c", STUBBORN], log, {}) as process:
+        child = psutil.Process(int(next(processes.lines(process, log))))
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert process.returncode == -9
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -1,0 +1,204 @@
+"""A result as a branch to review, with a real bare git remote and a real DVC remote."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows import git, plan, proposal, recipes
+from stages.petseg.errors import UserError
+from tests.conftest import replace, run_in
+
+Said = list[str]
+BETTER = ("third: {seconds: 0, value: 0.3}", "third: {seconds: 0, value: 0.4}")
+
+
+@pytest.fixture
+def remotes(steps: Path, tmp_path: Path) -> Path:
+    """Give the checkout a bare git remote and a DVC remote; return the folder of both."""
+    run_in(tmp_path, "git", "init", "-q", "--bare", "-b", "main", "bare.git")
+    run_in(steps, "git", "remote", "add", "origin", str(tmp_path / "bare.git"))
+    run_in(steps, "dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "store"))
+    run_in(steps, "git", "commit", "-qam", "a DVC remote")
+    run_in(steps, "git", "push", "-q", "-u", "origin", "main")
+    return tmp_path
+
+
+def retrained(said: Said, recipe: str | None = None) -> str:
+    """Run what changed as the flow does, and propose it; return what came of it."""
+    with proposal.prepared(said.append), recipes.switched(recipe, back=True):
+        rows = plan.read()
+        run_in(Path.cwd(), "dvc", "repro")
+        return proposal.propose(recipe or "tiny", rows, said.append)
+
+
+def change(commit: bool = True) -> None:
+    replace(Path("params.yaml"), *BETTER)
+    if commit:
+        git.git("commit", "-qam", "a better value")
+
+
+def files_of(commit: str) -> set[str]:
+    return set(git.git("diff", "--name-only", f"{commit}~1", commit).splitlines())
+
+
+def state() -> tuple[str, ...]:
+    """Return what a proposal must leave alone: branch, HEAD, index, status and every file."""
+    names = git.git("ls-files").splitlines()
+    contents = "".join(Path(name).read_text() for name in names)
+    asked: list[Callable[[], str]] = [
+        lambda: git.git("symbolic-ref", "HEAD"),
+        lambda: git.git("rev-parse", "HEAD"),
+        lambda: git.git("ls-files", "--stage"),
+        lambda: git.git("status", "--short"),
+    ]
+    return (*(ask() for ask in asked), contents)
+
+
+def test_a_result_becomes_a_branch_and_the_checkout_stays_as_it_was(remotes: Path) -> None:
+    change()
+    (Path("notes.txt")).write_text("mine, untracked")
+    before = state()
+    said: Said = []
+    words = retrained(said)
+    branch = words.removeprefix("proposed as ")
+    assert branch.startswith("retrain/tiny-20")
+    assert branch.endswith("Z")
+    assert state() == before
+    assert files_of(branch) == {"dvc.lock", "reports/metrics.json"}
+    assert json.loads(git.git("show", f"{branch}:reports/metrics.json")) == {"iou": 0.4}
+    assert git.git("rev-parse", branch) == git.git("rev-parse", f"origin/{branch}")
+    assert "up to date" in run_in(Path.cwd(), "dvc", "status", "data/first.json")
+    clone = remotes / "reviewer"
+    run_in(remotes, "git", "clone", "-q", "-b", branch, str(remotes / "bare.git"), str(clone))
+    run_in(clone, "dvc", "pull")
+    assert "up to date" in run_in(clone, "dvc", "status")
+
+
+def test_the_text_of_the_pull_request_and_how_to_open_it_are_told(remotes: Path) -> None:
+    change()
+    said: Said = []
+    retrained(said)
+    text = next(Path("data/logs").glob("retrain-*.md")).read_text()
+    assert text.startswith("Retrain tiny: test IoU 0.3000 → 0.4000\n")
+    assert "| iou | 0.3 | 0.4 | +0.1000 |" in text
+    assert "- third: changed, steps.third.value 0.3 → 0.4" in text
+    assert f"git request-pull HEAD {remotes}/bare.git retrain/tiny-" in said[-1]
+    git.git("remote", "set-url", "origin", "git@github.com:a/b.git")
+    command = proposal.opening("retrain/x", "origin", "IoU 1 → 2", Path("t.md"))
+    assert command == "gh pr create --head retrain/x --title 'IoU 1 → 2' --body-file t.md"
+
+
+@pytest.mark.usefixtures("remotes")
+def test_the_same_proposal_is_not_made_twice_while_it_is_open() -> None:
+    change()
+    first = retrained([]).removeprefix("proposed as ")
+    assert retrained([]) == f"origin/{first} proposes the same already"
+    git.git("push", "-q", "origin", "--delete", first)
+    git.git("branch", "-D", first)
+    assert retrained([]).startswith("proposed as retrain/tiny-")
+
+
+@pytest.mark.usefixtures("remotes")
+def test_another_recipe_is_proposed_with_params_yaml_and_switched_back() -> None:
+    before = state()
+    branch = retrained([], "other").removeprefix("proposed as ")
+    assert files_of(branch) == {"dvc.lock", "params.yaml"}
+    assert git.git("show", f"{branch}:params.yaml").startswith("recipe: other\n")
+    assert state() == before
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_switch_that_a_killed_run_left_is_taken_back_but_not_the_users_own() -> None:
+    with recipes.switched("other", back=True):
+        assert Path("params.yaml").read_text().startswith("recipe: other\n")
+        left = recipes.SWITCH.read_text()
+    assert git.edited() == []
+    recipes.use("other")
+    recipes.SWITCH.write_text(left)  # as after SIGKILL
+    assert recipes.take_back()
+    assert git.edited() == []
+    assert not recipes.take_back()
+
+
+@pytest.mark.usefixtures("steps")
+def test_local_edits_are_refused_by_name_before_anything_runs() -> None:
+    change(commit=False)
+    Path("new.py").write_text("")
+    git.git("add", "new.py")
+    with pytest.raises(UserError, match=r"new\.py, params\.yaml; commit or stash them"):
+        retrained([])
+    assert "up to date" not in run_in(Path.cwd(), "dvc", "status")
+
+
+@pytest.mark.usefixtures("steps")
+def test_what_the_stages_write_is_no_local_edit_and_is_as_before_afterwards() -> None:
+    change()
+    Path("reports/metrics.json").write_text('{"iou": 0.0}')
+    before = state()
+    assert retrained([]).startswith("proposed as ")
+    assert state() == before
+
+
+@pytest.mark.usefixtures("steps")
+def test_without_a_name_to_commit_in_the_run_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for who in ("AUTHOR", "COMMITTER"):
+        for what in ("NAME", "EMAIL"):
+            monkeypatch.delenv(f"GIT_{who}_{what}")
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
+    git.git("config", "user.useConfigOnly", "true")
+    with pytest.raises(UserError, match=r"Please tell me who you are|no email was given"):
+        retrained([])
+
+
+@pytest.mark.usefixtures("steps")
+def test_without_remotes_the_branch_is_local_and_an_unchanged_result_is_none() -> None:
+    run_in(Path.cwd(), "dvc", "repro", "--force")
+    assert retrained([]) == ""
+    change()
+    said: Said = []
+    branch = retrained(said).removeprefix("proposed as ")
+    assert git.git("branch", "--list", branch).strip() == branch
+    assert f"git diff HEAD {branch}" in said[-1]
+    assert retrained([]) == f"{branch} proposes the same already"
+
+
+def test_a_fresh_clone_proposes_and_keeps_data_that_its_cache_could_not_bring_back(
+    remotes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(
+        Path("params.yaml"), "second: {seconds: 0, value: 0.2}", "second: {seconds: 0, value: 0}"
+    )
+    git.git("commit", "-qam", "another second")
+    git.git("push", "-q")
+    run_in(remotes, "git", "clone", "-q", str(remotes / "bare.git"), "fresh")
+    monkeypatch.chdir(remotes / "fresh")
+    before = state()
+    said: Said = []
+    assert retrained(said).startswith("proposed as ")
+    assert state() == before
+    assert said[-1].startswith("data/ keeps the new outputs: the cache does not hold the old ones")
+    assert "data/second.json" in said[-1]
+    assert "data/first.json" not in said[-1]
+    assert json.loads(Path("data/second.json").read_text()) == {"iou": 0}
+
+
+def test_a_push_that_fails_leaves_the_branch_here_and_says_how_to_go_on(
+    remotes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "PAUSES", (0,))
+    hook = remotes / "bare.git/hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    change()
+    before = state()
+    with pytest.raises(
+        UserError, match=r"committed here as retrain/tiny-.* could not be sent: git"
+    ):
+        retrained([])
+    assert state() == before
+    assert git.git("branch", "--list", "retrain/*")
