@@ -32,6 +32,14 @@ class Before:
                 path.write_bytes(old)
         return bool(changed)
 
+    def bring_back(self, announce: Announce) -> None:
+        """Write the files as they were, and bring `data/` to them if the cache holds all of it."""
+        if self.put_back() and (lacking := plan.check_out()):
+            announce(
+                f"data/ keeps the new outputs: the cache does not hold the old ones "
+                f"({', '.join(lacking)}), so they could not be brought back"
+            )
+
 
 def content(path: Path) -> bytes | None:
     """Return a file's bytes, None if it is not there."""
@@ -57,14 +65,13 @@ def prepared(announce: Announce) -> Iterator[None]:
     before = Before({Path(name): content(Path(name)) for name in written})
     try:
         yield
-    except BaseException:
-        before.put_back()
+    except Exception:
+        before.bring_back(announce)
         raise
-    if before.put_back() and (lacking := plan.check_out()):
-        announce(
-            f"data/ keeps the new outputs: the cache does not hold the old ones "
-            f"({', '.join(lacking)}), so they could not be brought back"
-        )
+    except BaseException:
+        before.put_back()  # the run is being ended: no time for the data
+        raise
+    before.bring_back(announce)
 
 
 def propose(recipe: str, rows: Sequence[plan.Row], announce: Announce) -> str:
@@ -123,7 +130,7 @@ def push(branch: str, remote: str, announce: Announce) -> None:
     except UserError as error:
         raise UserError(
             f"the proposal is committed here as {branch}, but could not be sent: {error}; "
-            f"once that is mended: git checkout {branch}, dvc pull, dvc push, git push"
+            f"once that is mended: git checkout {branch} && dvc push && git push {remote} {branch}"
         ) from error
 
 

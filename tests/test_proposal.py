@@ -194,11 +194,13 @@ def test_a_push_that_fails_leaves_the_branch_here_and_says_how_to_go_on(
     hook = remotes / "bare.git/hooks/pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    change()
+    replace(Path("params.yaml"), "value: 0.2", "value: 0.25")
+    git.git("commit", "-qam", "another second")
     before = state()
     with pytest.raises(
         UserError, match=r"committed here as retrain/tiny-.* could not be sent: git"
     ):
         retrained([])
     assert state() == before
+    assert json.loads(Path("data/second.json").read_text()) == {"iou": 0.2}
     assert git.git("branch", "--list", "retrain/*")
