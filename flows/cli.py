@@ -10,13 +10,14 @@ from stages.petseg import command
 from stages.petseg.errors import UserError
 
 EXAMPLES = """examples:
-  petseg check-params                  the active recipe, before a long run
-  petseg check-params --recipe oxford  another one
-  petseg use oxford                    make it the active recipe, then `dvc repro`
-  petseg plan                          what a run would do, and why
-  petseg run                           do it, watched by Prefect
-  petseg run --recipe oxford --propose and commit the result to a branch retrain/...
-  petseg serve --cron "0 3 * * 1"      do it each Monday at three, from this process
+  petseg check-params                     the active recipe, before a long run
+  petseg check-params --recipe oxford     another one
+  petseg use oxford                       make it the active recipe
+  petseg plan                             what a run would do, and why
+  petseg run                              do it, watched by Prefect
+  petseg run train                        one stage, with what it needs
+  petseg run --recipe oxford --propose    and commit the result to a branch
+  petseg serve --cron "0 3 * * 1"         do it each Monday at three
 """
 
 
@@ -104,7 +105,14 @@ def parser() -> argparse.ArgumentParser:
 
     def add(do: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         name = do.__name__.replace("_", "-")
-        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        title, *examples = EXAMPLES.splitlines()
+        added = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog="\n".join([title, *(line for line in examples if f"petseg {name}" in line)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         added.set_defaults(do=do)
         return added
 
@@ -119,7 +127,10 @@ def parser() -> argparse.ArgumentParser:
     add_wishes(now)
     for each in (look, now):
         each.add_argument(
-            "stages", nargs="*", metavar="STAGE", help="with all it needs; default all"
+            "stages",
+            nargs="*",
+            metavar="STAGE",
+            help="with all that it needs (default: every stage)",
         )
     kept = add(serve, "run on a schedule, from this process, for a Prefect server")
     kept.add_argument("--cron", required=True, help='when, such as "0 3 * * 1"')
