@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 import tests.shapes  # noqa: F401 - named in pyproject.toml, and looked up without an import
+
+# the background job of a shell ignores Ctrl-C, and so would whatever a test starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/plots", "stages", "flows")
