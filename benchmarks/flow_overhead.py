@@ -13,23 +13,10 @@ import argparse
 import os
 import statistics
 import subprocess
-import sys
-import time
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-ENVIRONMENT = os.environ | {
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-}
+from nothing_changed import ROOT, run
+
 COMMANDS = ("petseg run", "dvc repro", "petseg plan", "dvc status", "petseg --help")
-
-
-def run(command: str) -> float:
-    """Run a command in the project and return its wall time in seconds."""
-    started = time.perf_counter()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command.split(), cwd=ROOT, env=ENVIRONMENT, check=True, **quiet)
-    return time.perf_counter() - started
 
 
 def main() -> None:
@@ -41,7 +28,10 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     if not os.environ.get("PREFECT_API_URL"):
         parser.error("set PREFECT_API_URL to a running server: `prefect server start`")
-    seconds = [[run(command) for command in COMMANDS] for _ in range(rounds)]
+    seconds = [
+        [run(ROOT, *command.split(), stderr=subprocess.DEVNULL) for command in COMMANDS]
+        for _ in range(rounds)
+    ]
     middle = dict(zip(COMMANDS, map(statistics.median, zip(*seconds, strict=True)), strict=True))
     for command, median in middle.items():
         print(f"{command:14} {median:5.2f} s (median of {rounds})")

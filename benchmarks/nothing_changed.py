@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {
@@ -20,10 +21,12 @@ ENVIRONMENT = os.environ | {
 }
 
 
-def run(folder: Path, *command: str) -> float:
+def run(folder: Path, *command: str, **options: Any) -> float:
     """Run a command and return its wall time in seconds."""
     started = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL, **options
+    )
     return time.perf_counter() - started
 
 

@@ -60,11 +60,12 @@ def survivor() -> str:
     """Return which process of a killed run still works here, and how to end it."""
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) != str(Path.cwd()):
+            environment = process.environ()
+            if environment.get(MARK) != str(Path.cwd()):
                 continue
             group = os.getpgid(process.pid)
             return (
-                f"stage {process.environ().get(STAGE)} of a run that was killed still "
+                f"stage {environment.get(STAGE)} of a run that was killed still "
                 f"works as PID {group}; `kill -TERM -- -{group}` ends it"
             )
         except (psutil.Error, OSError):  # another user's, or it has just ended

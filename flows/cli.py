@@ -52,15 +52,17 @@ def run(asked: argparse.Namespace) -> None:
     """Run the flow here and now."""
     import httpx
 
-    from flows import recipes, server
+    from flows import server
+    from stages.petseg import params
 
-    recipes.known(asked.recipe)
+    params.read_recipe(asked.recipe)  # before a server is looked for
     with server.chosen():
         from flows.retrain import retrain
 
-        wanted = {"recipe": asked.recipe, "targets": asked.stages or None}
         try:
-            state = retrain(**wanted, force=asked.force, propose=asked.propose, return_state=True)
+            state = retrain(
+                asked.recipe, asked.stages, asked.force, asked.propose, return_state=True
+            )
         except httpx.HTTPError as error:
             raise UserError(
                 f"the Prefect server went away: {error}; what has run is kept, run it again"
@@ -72,9 +74,10 @@ def run(asked: argparse.Namespace) -> None:
 
 def serve(asked: argparse.Namespace) -> None:
     """Keep a schedule, until stopped."""
-    from flows import recipes, server
+    from flows import server
+    from stages.petseg import params
 
-    recipes.known(asked.recipe)
+    params.read_recipe(asked.recipe)  # before a server is looked for
     server.required()
     from flows.retrain import keep_schedule
 

@@ -1,33 +1,25 @@
 """Git as the flow uses it: one call with its errors in words, and what is asked of a checkout."""
 
-import os
-import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from flows import processes
 from stages.petseg.errors import UserError
 
 PAUSES = (2, 10, 30)  # seconds before what failed on the network is done again
 
 
-def git(*arguments: str, extra: Mapping[str, str] | None = None) -> str:
+def git(*arguments: str, extra: dict[str, str] | None = None) -> str:
     """Run git here and return what it prints, without the last newline.
 
     Raises:
         UserError: git fails; the text is git's own.
     """
-    done = subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
-        env=os.environ | {"GIT_TERMINAL_PROMPT": "0"} | dict(extra or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise UserError(f"git {arguments[0]}: {said}")
-    return done.stdout.rstrip("\n")
+    try:
+        said = processes.call(["git", *arguments], {"GIT_TERMINAL_PROMPT": "0"} | (extra or {}))
+    except UserError as error:
+        raise UserError(f"git {arguments[0]}: {error}") from None
+    return said.rstrip("\n")
 
 
 def or_empty(*arguments: str) -> str:
@@ -69,8 +61,8 @@ def catch_up(announce: Callable[[str], None]) -> None:
             f"this checkout cannot be fast-forwarded to {upstream}: {error}; "
             "bring the branch in line by hand, then start the run again"
         ) from error
-    if (now := git("rev-parse", "--short", "HEAD")) and not before.startswith(now):
-        announce(f"fast-forwarded to {now} of {upstream}")
+    if git("rev-parse", "HEAD") != before:
+        announce(f"fast-forwarded to {git('rev-parse', '--short', 'HEAD')} of {upstream}")
 
 
 def again(call: Callable[[], object], announce: Callable[[str], None]) -> None:

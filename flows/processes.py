@@ -13,6 +13,7 @@ import psutil
 
 from stages.petseg.errors import UserError
 
+LOGS = Path("data/logs")  # what runs leave beside DVC's outputs
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL
 POLL = 0.2
 
@@ -92,14 +93,20 @@ def lines(process: subprocess.Popen[bytes], log: Path) -> Iterator[str]:
         yield rest.rstrip()
 
 
-def call(command: Sequence[str]) -> None:
-    """Run a command to its end.
+def call(command: Sequence[str], extra: dict[str, str]) -> str:
+    """Run a command to its end and return what it prints.
 
     Raises:
         UserError: it fails; the text is the command's own.
     """
     done = subprocess.run(  # noqa: S603
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        env=os.environ | extra,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise UserError(" ".join((done.stderr or done.stdout).split()))
+    return done.stdout

@@ -12,7 +12,6 @@ from flows import git, numbers, plan, processes
 from stages.petseg import params
 from stages.petseg.errors import UserError
 
-TEXTS = Path("data/logs")  # where the pull requests' texts lie
 Announce = Callable[[str], None]
 
 
@@ -92,7 +91,7 @@ def propose(recipe: str, rows: Sequence[plan.Row], announce: Announce) -> str:
     title, text = describe(recipe, rows)
     commit = git.git("commit-tree", tree, "-p", "HEAD", "-m", title, "-m", text)
     git.git("update-ref", f"refs/heads/{branch}", commit, "")
-    file = TEXTS / f"{branch.replace('/', '-')}.md"
+    file = processes.LOGS / f"{branch.replace('/', '-')}.md"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{title}\n\n{text}\n", encoding="utf-8")
     push(branch, remote, announce)
@@ -124,7 +123,7 @@ def push(branch: str, remote: str, announce: Announce) -> None:
     """Send the data to the DVC remote and the branch to the git remote, where these are set up."""
     try:
         if plan.has_remote():
-            git.again(lambda: processes.call(processes.dvc("push", "--quiet")), announce)
+            git.again(lambda: processes.call(processes.dvc("push", "--quiet"), {}), announce)
         if remote:
             git.again(lambda: git.git("push", "--quiet", remote, branch), announce)
     except UserError as error:

@@ -64,15 +64,6 @@ def use(recipe: str, path: Path = params.FILE) -> bool:
     return edited != first
 
 
-def known(recipe: str | None) -> None:
-    """Make sure that a recipe, or the active one, exists.
-
-    Raises:
-        UserError: it does not; the text lists those that do.
-    """
-    params.read_recipe(recipe)
-
-
 @contextmanager
 def switched(recipe: str | None, back: bool) -> Iterator[None]:
     """Make a recipe the active one; with `back`, only for the time being.

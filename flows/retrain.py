@@ -20,7 +20,6 @@ from flows import artifacts, checkout, git, plan, processes, proposal, recipes
 from stages.petseg import params, progress
 from stages.petseg.errors import UserError
 
-LOGS = Path("data/logs")
 TAIL = 15  # of a failing stage's lines stand in its state
 HINT = re.compile(
     r"To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) "
@@ -106,8 +105,9 @@ def perform_all(rows: list[plan.Row], targets: list[str], force: bool) -> list[O
     outcomes: list[Outcome] = []
     stale = False
     for number, planned in enumerate(rows):
-        # what a stage did decides about the next ones: DVC is asked again
-        row = plan.read(targets, force)[number] if stale else planned
+        # what a stage did decides about the next ones that had no reason of their own
+        ask = stale and planned.state != plan.CHANGED
+        row = plan.read(targets, force)[number] if ask else planned
         started = time.monotonic()
         state = stage_task(row.stage)(row.stage, row.state, force)
         outcomes.append(Outcome(row.stage, state, time.monotonic() - started))
@@ -157,7 +157,7 @@ def follow(stage: str, command: list[str]) -> tuple[int, list[str]]:
 
 def log_of(stage: str) -> Path:
     """Return the file with all that a stage said when it was last run."""
-    return LOGS / f"{stage}.log"
+    return processes.LOGS / f"{stage}.log"
 
 
 def failure(stage: str) -> str:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -90,23 +90,33 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A git and DVC repo of this project with two tiny recipes, run and committed; its output."""
-    folder = tmp_path_factory.mktemp("finished") / "repo"
-    for part in PARTS:
+def copy_parts(parts: Iterable[str], folder: Path) -> None:
+    """Copy files and folders of the project, at their places, into a folder."""
+    for part in parts:
         source, target = ROOT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(source, target)
-    (folder / "params.yaml").write_text(TINY)
+
+
+def run_and_commit(folder: Path) -> str:
+    """Make a folder a git repo, run its pipeline, commit; return what DVC printed."""
     run_in(folder, "git", "init", "-q", "-b", "main")
     output = run_in(folder, "dvc", "repro")
     run_in(folder, "git", "add", ".")
     run_in(folder, "git", "commit", "-qm", "first")
-    return folder, output
+    return output
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A git and DVC repo of this project with two tiny recipes, run and committed; its output."""
+    folder = tmp_path_factory.mktemp("finished") / "repo"
+    copy_parts(PARTS, folder)
+    (folder / "params.yaml").write_text(TINY)
+    return folder, run_and_commit(folder)
 
 
 @pytest.fixture
@@ -159,25 +169,12 @@ WISHES = """steps:
 def stepped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git and DVC repo whose three stages do nothing but take time, run and committed."""
     folder = tmp_path_factory.mktemp("stepped") / "repo"
-    for part in (
-        "flows",
-        ".dvc/config",
-        ".dvcignore",
-        ".gitignore",
-        "prefect.yaml",
-        "prefect.toml",
-    ):
-        target = folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
-        copy(ROOT / part, target)
+    settings = (".dvc/config", ".dvcignore", ".gitignore", "prefect.yaml", "prefect.toml")
+    copy_parts(("flows", *settings), folder)
     (folder / "step.py").write_text(STEP)
     (folder / "dvc.yaml").write_text(STEPS)
     (folder / "params.yaml").write_text(TINY + WISHES)
-    run_in(folder, "git", "init", "-q", "-b", "main")
-    run_in(folder, "dvc", "repro")
-    run_in(folder, "git", "add", ".")
-    run_in(folder, "git", "commit", "-qm", "first")
+    run_and_commit(folder)
     return folder
 
 

@@ -53,11 +53,12 @@ def processes(text: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.cwd() == str(Path.cwd()) and text in " ".join(process.cmdline()):
+            here = process.cwd() == str(Path.cwd()) and text in " ".join(process.cmdline())
+            if here and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return found
 
 
 def second_works() -> bool:

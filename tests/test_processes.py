@@ -39,11 +39,16 @@ def test_lines_come_whole_and_a_bars_states_are_lines(tmp_path: Path) -> None:
     assert said(script, tmp_path / "log") == ["one", "  two", "three", "four"]
 
 
-def test_lines_come_while_the_process_still_works(tmp_path: Path) -> None:
-    script = "import time; print('early'); time.sleep(600)"
+@pytest.mark.parametrize(
+    ("printed", "line"), [("print('early')", "early"), ("print('\\rhalf', end='')", "half")]
+)
+def test_lines_and_a_bars_states_come_while_the_process_still_works(
+    tmp_path: Path, printed: str, line: str
+) -> None:
+    script = f"import time; {printed}; time.sleep(600)"
     log = tmp_path / "log"
     with processes.started([sys.executable, "-c", script], log, {}) as process:
-        assert next(processes.lines(process, log)) == "early"
+        assert next(processes.lines(process, log)) == line
         assert process.poll() is None
     assert process.returncode == -15
 
@@ -54,14 +59,6 @@ def test_a_bar_is_silent_in_a_pipe_and_a_line_now_and_then_in_a_flows_log(tmp_pa
     assert last == "done"
     assert 2 <= len(bar) <= 5
     assert all(line.startswith("reading: ") and "photos/s" in line for line in bar)
-
-
-def test_a_bars_state_is_told_before_the_next_one_comes(tmp_path: Path) -> None:
-    script = "import sys, time; print('\\rhalf', end=''); time.sleep(600)"
-    log = tmp_path / "log"
-    with processes.started([sys.executable, "-c", script], log, {}) as process:
-        assert next(processes.lines(process, log)) == "half"
-        assert process.poll() is None
 
 
 def test_what_does_not_heed_sigterm_is_killed_with_all_it_started(

@@ -15,14 +15,13 @@ BETTER = ("third: {seconds: 0, value: 0.3}", "third: {seconds: 0, value: 0.4}")
 
 
 @pytest.fixture
-def remotes(steps: Path, tmp_path: Path) -> Path:
-    """Give the checkout a bare git remote and a DVC remote; return the folder of both."""
-    run_in(tmp_path, "git", "init", "-q", "--bare", "-b", "main", "bare.git")
-    run_in(steps, "git", "remote", "add", "origin", str(tmp_path / "bare.git"))
-    run_in(steps, "dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "store"))
+def remotes(upstream: Path, steps: Path) -> Path:
+    """Give the checkout a DVC remote beside its git remote; return the folder of both."""
+    folder = upstream.parent
+    run_in(steps, "dvc", "remote", "add", "-q", "--default", "store", str(folder / "store"))
     run_in(steps, "git", "commit", "-qam", "a DVC remote")
-    run_in(steps, "git", "push", "-q", "-u", "origin", "main")
-    return tmp_path
+    run_in(steps, "git", "push", "-q")
+    return folder
 
 
 def retrained(said: Said, recipe: str | None = None) -> str:
