@@ -38,8 +38,7 @@ class Params:
 
 def image_ious(rows: tables.Rows) -> dict[str, float]:
     """Return each photo's IoU by name, border as pet."""
-    counts = np.array([[int(row[name]) for name in metrics.COLUMNS] for row in rows])
-    values = np.atleast_1d(metrics.iou(metrics.confusion(counts, "pet")))
+    values = np.atleast_1d(metrics.image_iou(metrics.read_counts(rows)))
     return {row["name"]: float(value) for row, value in zip(rows, values, strict=True)}
 
 

@@ -10,6 +10,7 @@ import imageio.v3 as iio
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool, UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -25,6 +26,11 @@ BLUE, ORANGE, GREEN, INK = (
     (0, 158, 115),
     (36, 41, 47),
 )  # Okabe and Ito's
+CURVES = {
+    "loss": "Loss (binary cross-entropy)",
+    "accuracy": "Pixel accuracy",
+    "iou": "IoU of pet",
+}
 STYLE: Any = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -70,79 +76,99 @@ def prediction_overlay(example: Example) -> Photo:
     return tint(example.photo, example.predicted, GREEN)
 
 
+def pale(photo: Photo) -> Photo:
+    """The photo in pale grey, a ground for what is laid over it."""
+    grey = photo.mean(axis=2, keepdims=True) * 0.5 + 120
+    return np.repeat(grey.clip(0, 255), 3, axis=2).astype(np.uint8)
+
+
 def error_overlay(example: Example) -> Photo:
     """The photo in pale grey, missed pet in blue, false pet in orange; border as pet."""
-    grey = example.photo.mean(axis=2, keepdims=True) * 0.5 + 120
-    pale = np.repeat(grey.clip(0, 255), 3, axis=2).astype(np.uint8)
     truth = example.trimap != BACKGROUND
-    missed = tint(pale, truth & ~example.predicted, BLUE, 0.85)
+    missed = tint(pale(example.photo), truth & ~example.predicted, BLUE, 0.85)
     return tint(missed, example.predicted & ~truth, ORANGE, 0.85)
+
+
+def change_overlay(
+    photo: Photo, trimap: UInt8[np.ndarray, "height width"], before: Mask, after: Mask
+) -> Photo:
+    """The photo in pale grey, what was mended in green, what was broken in orange; border as pet."""
+    truth = trimap != BACKGROUND
+    mended = tint(pale(photo), (before != truth) & (after == truth), GREEN, 0.85)
+    return tint(mended, (before == truth) & (after != truth), ORANGE, 0.85)
 
 
 def gallery(examples: Sequence[Example]) -> bytes:
     """Return a PNG with a row per photo: photo, truth, prediction, errors."""
-    columns: Sequence[tuple[str, Callable[[Example], Photo]]] = (
-        ("photo", lambda e: e.photo),
-        ("truth", truth_overlay),
-        ("prediction", prediction_overlay),
-        ("errors", error_overlay),
-    )
+    draw = (truth_overlay, prediction_overlay, error_overlay)
+    rows = [(e.title, [e.photo, *(overlay(e) for overlay in draw)]) for e in examples]
+    return grid(("photo", "truth", "prediction", "errors"), rows)
+
+
+def grid(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[Photo]]]) -> bytes:
+    """Return a PNG with a row of pictures per (title, pictures), under the columns' names."""
     room = ConstrainedLayoutEngine(h_pad=0.08)  # for the titles and the names
-    figure = Figure(figsize=(8, 2.15 * len(examples) + 0.4), layout=room)
-    axes = figure.subplots(len(examples), len(columns), squeeze=False)
-    for number, example in enumerate(examples):
-        for axis, (title, draw) in zip(axes[number], columns, strict=True):
-            axis.imshow(draw(example), interpolation="lanczos" if title == "photo" else "nearest")
+    figure = Figure(figsize=(2 * len(columns), 2.15 * len(rows) + 0.4), layout=room)
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for line, (title, pictures) in zip(axes, rows, strict=True):
+        for axis, column, picture in zip(line, columns, pictures, strict=True):
+            axis.imshow(picture, interpolation="lanczos" if column == "photo" else "nearest")
             axis.set_axis_off()
-            if number == 0:
-                axis.set_title(title)
-        axes[number][0].text(
+        line[0].text(
             0,
             -0.03,
-            example.title,
-            transform=axes[number][0].transAxes,
+            title,
+            transform=line[0].transAxes,
             va="top",
             fontsize=8.5,
             parse_math=False,
         )
+    for axis, column in zip(axes[0], columns, strict=True):
+        axis.set_title(column)
     return png(figure)
+
+
+def draw_line(axis: Axes, history: Sequence[Row], column: str, label: str, first: bool) -> None:
+    """Draw one column of a history by epoch, as the first or the second line."""
+    epochs = [int(row["epoch"]) for row in history]
+    shape: Any = {"marker": "o", "ls": "-"} if first else {"marker": "s", "ls": "--"}
+    colour = fraction(BLUE if first else ORANGE)
+    axis.plot(
+        epochs, [float(row[column]) for row in history], color=colour, ms=3, label=label, **shape
+    )
+
+
+def by_epoch(draw: Callable[[Axes, str], None]) -> str:
+    """Return an SVG with three plots by epoch; `draw(axis, name)` fills the one of a quantity."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(11, 3.2), layout="constrained")
+        for axis, (name, title) in zip(figure.subplots(1, 3), CURVES.items(), strict=True):
+            draw(axis, name)
+            axis.set(title=title, xlabel="epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        figure.axes[0].legend(frameon=False)
+        return svg(figure)
 
 
 def curves(history: Sequence[Row], kept: int) -> str:
     """Return an SVG with loss, accuracy and IoU by epoch; a line marks the epoch kept."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.2), layout="constrained")
-        epochs = [int(row["epoch"]) for row in history]
-        for axis, name in zip(figure.subplots(1, 3), ("loss", "accuracy", "iou"), strict=True):
-            axis.plot(
-                epochs,
-                [float(row[name]) for row in history],
-                color=fraction(BLUE),
-                marker="o",
-                ms=3,
-                label="training",
-            )
-            axis.plot(
-                epochs,
-                [float(row[f"val_{name}"]) for row in history],
-                color=fraction(ORANGE),
-                marker="s",
-                ms=3,
-                ls="--",
-                label="validation",
-            )
-            axis.axvline(kept, color=fraction(INK), lw=0.8, ls=":", label=f"kept: epoch {kept}")
-            axis.set(
-                title={
-                    "loss": "Loss (binary cross-entropy)",
-                    "accuracy": "Pixel accuracy",
-                    "iou": "IoU of pet",
-                }[name],
-                xlabel="epoch",
-            )
-            axis.xaxis.get_major_locator().set_params(integer=True)
-        figure.axes[0].legend(frameon=False)
-        return svg(figure)
+
+    def draw(axis: Axes, name: str) -> None:
+        draw_line(axis, history, name, "training", first=True)
+        draw_line(axis, history, f"val_{name}", "validation", first=False)
+        axis.axvline(kept, color=fraction(INK), lw=0.8, ls=":", label=f"kept: epoch {kept}")
+
+    return by_epoch(draw)
+
+
+def two_histories(base: Sequence[Row], head: Sequence[Row]) -> str:
+    """Return an SVG with the validation curves of two trainings, base against head."""
+
+    def draw(axis: Axes, name: str) -> None:
+        draw_line(axis, base, f"val_{name}", "base", first=True)
+        draw_line(axis, head, f"val_{name}", "head", first=False)
+
+    return by_epoch(draw)
 
 
 def precision_recall(rows: Sequence[Row], threshold: float) -> str:
