@@ -7,7 +7,6 @@ metrics.json, per_image.csv, history.csv, precision_recall.csv, confusion.csv, p
 rejected.csv, data.json.
 """
 
-import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +57,7 @@ def measure(
     test: Split, probabilities: UInt8[np.ndarray, "n size size"], threshold: float
 ) -> tuple[Int64[np.ndarray, "n 6"], Int64[np.ndarray, "2 256"]]:
     """Return each photo's confusion counts at the threshold, and the histogram of probabilities."""
-    least = math.ceil(threshold * 255)
+    least = metrics.least(threshold)
     counts, histogram = [], np.zeros((2, 256), np.int64)
     for start in range(0, len(test), CHUNK):
         trimaps, found = (

@@ -5,7 +5,6 @@ Writes: REPORTS/report.html, REPORTS/model_card.md, and in REPORTS/figures epoch
 precision_recall.svg, overview.png, and best.png, median.png, worst.png.
 """
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +75,7 @@ def galleries(
     each: int,
 ) -> dict[str, list[figures.Example]]:
     """Return the examples of every gallery."""
-    least = math.ceil(threshold * 255)
+    least = metrics.least(threshold)
     chosen = choose(test, ious, each)
     return {
         name: [example(test, probabilities, row, least, ious[test.index[row].name]) for row in rows]

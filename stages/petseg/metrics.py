@@ -4,6 +4,7 @@ A photo's counts are pixels by trimap class (pet, border, background) and predic
 background). They add up over photos, and hold what every border policy needs.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,11 @@ COLUMNS = (
     "background_as_pet",
     "background_as_background",
 )
+
+
+def least(threshold: float) -> int:
+    """Return the smallest probability in 1/255 from which on a pixel is pet."""
+    return math.ceil(threshold * 255)
 
 
 def count(
@@ -106,6 +112,11 @@ def recall(c: Confusion) -> Value:
 def image_iou(counts: Counts) -> Value:
     """Return each photo's IoU with the border as pet, in 0–1."""
     return iou(confusion(counts, "pet"))
+
+
+def dataset_iou(counts: Int64[np.ndarray, "n 6"]) -> float:
+    """Return the IoU of all photos' pixels taken together, with the border as pet."""
+    return float(iou(confusion(counts.sum(axis=0), "pet")))
 
 
 def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
