@@ -8,6 +8,8 @@ READY := .venv/ready
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
+install: $(READY) ## create .venv from the lock
+
 run: $(READY) ## run the pipeline; RECIPE=oxford makes that recipe the active one first
 	@$(if $(RECIPE),petseg use $(RECIPE))
 	@petseg check-params
@@ -22,6 +24,9 @@ lint: $(READY) ## check style and types
 	ruff check .
 	ruff format --check .
 	mypy
+	zizmor --offline --quiet --persona pedantic .github
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --quiet --builtin-schema vendor.gitlab-ci docs/gitlab-ci.yml
 
 picture: $(READY) ## copy the demo's picture to docs/, for the README
 	@grep -qx 'recipe: demo' params.yaml || { echo "only the demo's pictures may be published: petseg use demo" >&2; exit 1; }
@@ -46,4 +51,4 @@ $(READY): requirements.txt pyproject.toml
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: help run test lint picture lock
+.PHONY: help install run test lint picture lock

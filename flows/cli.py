@@ -4,10 +4,16 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.petseg import command
 from stages.petseg.errors import UserError
+
+if TYPE_CHECKING:
+    from stages.petseg.review import Review
 
 EXAMPLES = """examples:
   petseg check-params                     the active recipe, before a long run
@@ -18,6 +24,10 @@ EXAMPLES = """examples:
   petseg run train                        one stage, with what it needs
   petseg run --recipe oxford --propose    and commit the result to a branch
   petseg serve --cron "0 3 * * 1"         do it each Monday at three
+  petseg review main                      main against the working tree, as Markdown
+  petseg review v1 v2 --html review.html  two commits, and a page with pictures
+  petseg gate main                        exit 0: no regression, 3: regression, 4: cannot tell
+  petseg seeds -n 5                       how far a mere reseed moves the metrics
 """
 
 
@@ -85,6 +95,53 @@ def serve(asked: argparse.Namespace) -> None:
     keep_schedule(asked.cron, asked.timezone, wanted)
 
 
+def review(asked: argparse.Namespace) -> None:
+    """Print what moved between two commits."""
+    from flows import comment
+
+    found, lagging = compared(asked)
+    if asked.html:
+        from flows import review_page
+
+        review_page.write(asked.html, found, lagging)
+        tell(f"page: {asked.html}")
+    print(comment.markdown(found, lagging), end="")
+
+
+def gate(asked: argparse.Namespace) -> None:
+    """Say by exit code whether head may replace base."""
+    from flows.commits import ShallowCloneError
+    from stages.petseg import review
+
+    try:
+        code, why = review.decide(compared(asked)[0])
+    except ShallowCloneError as error:
+        code, why = review.CANNOT_TELL, f"cannot tell: {error}"
+    print(why)
+    sys.exit(code)
+
+
+def compared(asked: argparse.Namespace) -> "tuple[Review, bool]":
+    """Return the review of base and head, and whether head lacks commits of base."""
+    from flows import commits
+    from stages.petseg import review
+
+    base, head = commits.read(asked.base), commits.read(asked.head)
+    return review.compare(base, head), commits.lags(base, head)
+
+
+def seeds(asked: argparse.Namespace) -> None:
+    """Repeat the recipe with other seeds."""
+    from flows import seeds
+
+    print(seeds.measure(asked.n, tell))
+
+
+def tell(line: str) -> None:
+    """Tell what is being waited for, beside the output."""
+    print(line, file=sys.stderr)
+
+
 def add_wishes(parser: argparse.ArgumentParser) -> None:
     """Add what can be wished of a run."""
     parser.add_argument("--recipe", help="recipe of params.yaml; the active one by default")
@@ -139,7 +196,28 @@ def parser() -> argparse.ArgumentParser:
     kept.add_argument("--cron", required=True, help='when, such as "0 3 * * 1"')
     kept.add_argument("--timezone", default="UTC", help="of the schedule (default: UTC)")
     add_wishes(kept)
+    compare = add(review, "say what moved between two commits, as Markdown")
+    compare.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page with curves and pictures, too"
+    )
+    judge = add(gate, "exit 0 if no metric got worse, 3 if one did, 4 if that cannot be told")
+    for each in (compare, judge):
+        each.add_argument("base", metavar="BASE", help="commit, branch or tag to compare to")
+        each.add_argument(
+            "head", metavar="HEAD", nargs="?", help="what is compared (default: the working tree)"
+        )
+    spread = add(seeds, "measure how far a mere reseed moves the metrics: train the recipe again")
+    spread.add_argument(
+        "-n", type=at_least_two, default=5, help="trainings in all, this one included (default: 5)"
+    )
     return top
+
+
+def at_least_two(text: str) -> int:
+    """Return a number of trainings; one alone has no spread."""
+    if (count := int(text)) < 2:
+        raise argparse.ArgumentTypeError(f"{count} has no spread; at least 2")
+    return count
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

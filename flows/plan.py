@@ -13,10 +13,10 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from ruamel.yaml import YAML
 
+from stages.petseg import review
 from stages.petseg.errors import UserError
 
 CHANGED, WAITS, UNCHANGED, MISSING = "changed", "waits for", "unchanged", "data missing"
-UNSET = "unset"  # what a parameter is that was not or is no longer there
 SHOWN = 4  # reasons per stage in a terminal; --json has them all
 
 
@@ -147,7 +147,10 @@ def parameter_changes(stage: Any, dep: Any) -> list[str]:
     words = []
     for key in dep.params:
         if key in before:
-            words += differences(key, before[key], now.get(key, UNSET))
+            changes = review.differences(key, before[key], now.get(key, review.UNSET))
+            words += [
+                f"{name} {review.shown(old)} → {review.shown(new)}" for name, old, new in changes
+            ]
         else:
             words.append(new_section(stage, key))
     return words
@@ -163,20 +166,6 @@ def new_section(stage: Any, key: str) -> str:
         if len(known) == len(chosen) == 3 and known[::2] == chosen[::2]:
             return f"recipe {known[1]} → {chosen[1]}"
     return f"{key} is new"
-
-
-def differences(key: str, before: Any, now: Any) -> list[str]:
-    """Return each value that differs, by its whole key, old → new."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = list(dict.fromkeys([*before, *now]))
-        changes = [differences(f"{key}.{k}", before.get(k, UNSET), now.get(k, UNSET)) for k in keys]
-        return [words for change in changes for words in change]
-    return [] if before == now else [f"{key} {shown(before)} → {shown(now)}"]
-
-
-def shown(value: Any) -> str:
-    """Return a parameter's value as params.yaml has it."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_json(rows: Sequence[Row]) -> str:

@@ -25,18 +25,19 @@ def dvc(*arguments: str) -> list[str]:
 
 @contextmanager
 def started(
-    command: Sequence[str], log: Path, extra: dict[str, str]
+    command: Sequence[str], log: Path, extra: dict[str, str], folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Give a process that writes to `log`; whatever happens, none of its group is left after.
 
-    It writes to a file and not to a pipe, so that it outlives a flow that is killed: what it
-    has trained by then is not lost.
+    It works in `folder`, here by default. It writes to a file and not to a pipe, so that it
+    outlives a flow that is killed: what it has trained by then is not lost.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603
             command,
+            cwd=folder,
             env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"} | extra,
             stdin=subprocess.DEVNULL,
             stdout=output,

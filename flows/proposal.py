@@ -4,12 +4,12 @@ import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows import git, numbers, plan, processes
-from stages.petseg import params
+from flows import comment, commits, git, plan, processes
+from stages.petseg import params, review
 from stages.petseg.errors import UserError
 
 Announce = Callable[[str], None]
@@ -135,18 +135,14 @@ def push(branch: str, remote: str, announce: Announce) -> None:
 
 def describe(recipe: str, rows: Sequence[plan.Row]) -> tuple[str, str]:
     """Return a pull request's title and text: what moved, and why each stage was run."""
-    moved = [row for row in numbers.compared() if row["difference"]]
+    before, now = commits.read("HEAD"), replace(commits.read(None), label="this proposal")
+    found = review.compare(before, now)
     title = f"Retrain {recipe}"
-    for row in moved:
-        if row["metric"] == "iou":
-            title += f": test IoU {row['last commit']:.4f} → {row['now']:.4f}"
-    table = ["| metric | last commit | now | difference |", "|---|---|---|---|"]
-    table += [
-        f"| {row['metric']} | {row['last commit']} | {row['now']} | {row['difference']} |"
-        for row in moved
-    ]
+    if (main := found.main) and main.difference:
+        title += f": test {main.title} {main.base:.4f} → {main.head:.4f}"
     why = [f"- {row.stage}: {row.words}, {'; '.join(row.because)}" for row in rows if row.because]
-    return title, "\n".join([*table, "", "What ran, and why:", *why] if why else table)
+    text = comment.markdown(found, lagging=False)
+    return title, "\n".join([text, "### Why it was run", "", *why] if why else [text])
 
 
 def opening(branch: str, remote: str, title: str, text: Path) -> str:

@@ -26,11 +26,16 @@ def schemas() -> dict[str, object]:
 
 
 def check_params(recipe: str | None) -> str:
-    """Check every section of a recipe, each alone and together; return the recipe's name.
+    """Check every section of a recipe, each alone and together, and the gate's limits.
+
+    Returns:
+        The recipe's name.
 
     Raises:
         UserError: one line that names recipe, key and allowed values.
     """
+    from flows import commits
+    from stages.petseg import results, review
     from stages.train import check_size
 
     name, sections = params.read_recipe(recipe)
@@ -45,6 +50,9 @@ def check_params(recipe: str | None) -> str:
         for stage, schema in known.items()
     }
     check_size(checked["preprocess"].image_size, checked["train"].depth, name)
+    review.limits(
+        commits.HERE, results.yaml(commits.files_below(Path()), commits.HERE, "params.yaml")
+    )
     return name
 
 

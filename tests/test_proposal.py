@@ -1,6 +1,7 @@
 """A result as a branch to review, with a real bare git remote and a real DVC remote."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_the_text_of_the_pull_request_and_how_to_open_it_are_told(remotes: Path)
     retrained(said)
     text = next(Path("data/logs").glob("retrain-*.md")).read_text()
     assert text.startswith("Retrain tiny: test IoU 0.3000 → 0.4000\n")
-    assert "| iou | 0.3 | 0.4 | +0.1000 |" in text
+    assert re.search(r"\| `iou` +\| 0\.3000 \| 0\.4000 \| \+0\.1000 +\|", text)
     assert "- third: changed, steps.third.value 0.3 → 0.4" in text
     assert f"git request-pull HEAD {remotes}/bare.git retrain/tiny-" in said[-1]
     git.git("remote", "set-url", "origin", "git@github.com:a/b.git")

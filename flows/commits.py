@@ -1,0 +1,73 @@
+"""The results of a commit or of the working tree, read from git alone."""
+
+from functools import cache
+from pathlib import Path
+
+import pygit2
+
+from flows import git
+from stages.petseg import results
+from stages.petseg.errors import UserError
+
+HERE = "working tree"
+
+
+class ShallowCloneError(UserError):
+    """This clone has not the history that a commit would be in."""
+
+
+def read(revision: str | None) -> results.Results:
+    """Return the results at a revision; None stands for the working tree.
+
+    Raises:
+        ShallowCloneError: there is no such revision, and the clone lacks history.
+        UserError: there is no such revision, or a file in it is not what it should be.
+    """
+    if revision is None:
+        return results.read(HERE, "", cache(files_below(Path())))
+    repository = pygit2.Repository(git.git("rev-parse", "--absolute-git-dir"))
+    prefix = git.git("rev-parse", "--show-prefix")
+    commit = resolve(revision)
+    tree = repository[commit].peel(pygit2.Tree)
+
+    def get(path: str) -> bytes | None:
+        blob = tree[prefix + path] if prefix + path in tree else None  # noqa: SIM401 - no Mapping
+        return blob.data if isinstance(blob, pygit2.Blob) else None
+
+    return results.read(revision, commit, cache(get))
+
+
+def resolve(revision: str) -> str:
+    """Return a revision's commit.
+
+    Raises:
+        ShallowCloneError: there is no such revision, and the clone lacks history.
+        UserError: there is no such revision.
+    """
+    commit = git.or_empty(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
+    if not commit and git.git("rev-parse", "--is-shallow-repository") == "true":
+        raise ShallowCloneError(
+            f"{revision} is not in this shallow clone; `git fetch --unshallow` brings the history "
+            "(in GitHub Actions: `fetch-depth: 0`, in GitLab CI: `GIT_DEPTH: 0`)"
+        )
+    if not commit:
+        raise UserError(f"{revision} names no commit here; `git fetch` may bring it")
+    return commit
+
+
+def lags(base: results.Results, head: results.Results) -> bool:
+    """Return whether head lacks commits of base, so that the two differ by these as well."""
+    missing = git.or_empty("rev-list", "--max-count=1", f"{head.commit or 'HEAD'}..{base.commit}")
+    return bool(base.commit and missing)
+
+
+def files_below(folder: Path) -> results.Read:
+    """Return how to read files of a folder."""
+
+    def get(path: str) -> bytes | None:
+        file = folder / path
+        return file.read_bytes() if file.is_file() else None
+
+    return get

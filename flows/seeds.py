@@ -1,0 +1,105 @@
+"""How far a mere reseed moves the metrics: the active recipe trained again with other seeds."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from flows import checkout, commits, plan, processes
+from stages.petseg import metrics, params, progress, results, tables
+from stages.petseg.errors import UserError
+
+LOG = processes.LOGS / "seeds.log"
+DATA = ("data/raw", "data/arrays")
+
+
+def measure(count: int, announce: Callable[[str], None]) -> str:
+    """Bring the active recipe's repetitions to `count`; return what they say.
+
+    The committed result is the first, with the recipe's own seed. Each one is written to
+    reports/seeds/RECIPE.json when it is done, so that what is stopped goes on where it was.
+
+    Raises:
+        UserError: the results here are not of this code and these parameters, or a stage fails.
+    """
+    with checkout.alone(announce):
+        if stale := [row.stage for row in plan.read() if row.state != plan.UNCHANGED]:
+            raise UserError(
+                f"the results here are not up to date ({', '.join(stale)}): run `dvc repro` first"
+            )
+        here = commits.read(None)
+        runs = recorded(here) or [told(here.sections["train"]["seed"], here)]
+        path = Path(results.seeds_path(here.recipe))
+        path.parent.mkdir(exist_ok=True)
+        with progress.bar("seeds", count, " trainings", done=len(runs)) as bar:
+            for seed in unused(runs):
+                write(path, here, runs)
+                if len(runs) >= count:
+                    break
+                runs = [*runs, repeat(here, seed, lambda line: bar.set_postfix_str(line[:50]))]
+                bar.update()
+    return f"{path}: {len(runs)} trainings of {here.recipe}"
+
+
+def recorded(here: results.Results) -> list[dict[str, Any]]:
+    """Return the repetitions so far; none if code, data or parameters were others."""
+    same = here.seeds.get("trained_from") == results.trained_from(here.stages)
+    return list(here.seeds["runs"]) if same else []
+
+
+def unused(runs: list[dict[str, Any]]) -> Iterator[int]:
+    """Yield the seeds that follow on those used, without an end."""
+    seed = max(run["seed"] for run in runs)
+    while True:
+        seed += 1
+        yield seed
+
+
+def write(path: Path, here: results.Results, runs: list[dict[str, Any]]) -> None:
+    """Write the repetitions, with what they were trained from."""
+    facts = {"recipe": here.recipe, "trained_from": results.trained_from(here.stages)}
+    tables.write_json(path, facts | {"runs": runs})
+
+
+def told(seed: int, found: results.Results) -> dict[str, Any]:
+    """Return one repetition's numbers: the metrics, and the IoU of every slice."""
+    slices = {
+        key: round(metrics.dataset_iou(results.counts_of(found, names)), 4)
+        for key, names in results.slices(found).items()
+    }
+    return {"seed": seed, "metrics": found.metrics, "slices": slices}
+
+
+def repeat(here: results.Results, seed: int, follow: Callable[[str], None]) -> dict[str, Any]:
+    """Train and evaluate with a seed in a folder of its own, and return the numbers."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        document = {"recipe": here.recipe, "recipes": {here.recipe: here.sections}}
+        document = json.loads(json.dumps(document))  # a copy to edit
+        document["recipes"][here.recipe]["train"]["seed"] = seed
+        with (folder / params.FILE).open("w") as file:
+            YAML().dump(document, file)
+        raw, arrays = (str(Path(path).absolute()) for path in DATA)
+        call(folder, follow, "train", arrays, "model", "train.csv")
+        call(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports")
+        return told(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
+
+
+def call(folder: Path, follow: Callable[[str], None], stage: str, *arguments: str) -> None:
+    """Run a stage in a folder with its own params.yaml, handing on its lines as they come.
+
+    Raises:
+        UserError: it fails; the text is its last line.
+    """
+    command = [sys.executable, "-m", f"stages.{stage}", *arguments]
+    extra = {checkout.MARK: str(Path.cwd()), checkout.STAGE: stage, "PYTHONPATH": str(Path.cwd())}
+    last = ""
+    with processes.started(command, LOG, extra, folder) as process:
+        for last in processes.lines(process, LOG):
+            follow(last)
+    if process.returncode:
+        raise UserError(f"{stage} failed: {last} (all that it said: {LOG})")

@@ -1,0 +1,130 @@
+"""The comment: what stands in it, and that texts from data stay texts."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from markdown_it import MarkdownIt
+
+from flows import comment
+from stages.petseg import review
+from stages.petseg.results import Results
+from tests.test_review import ALIKE, BASE, WORSE, Six, photos, result, seeds
+
+HOSTILE = (
+    "a|b",
+    "`code`",
+    "<img src=x onerror=alert(1)>",
+    "[click](http://evil.example)",
+    "![x](http://evil.example/x.png)",
+    "@everyone",
+    "http://evil.example",
+    "two\nlines",
+    "**bold** __init__ ~~gone~~ #1",
+    "<!-- comment",
+    "\\| \\",
+    "\u202ereversed",
+    "&lt;b&gt;",
+)
+GITHUB = MarkdownIt("gfm-like", {"html": True, "linkify": False})
+
+
+def said(base: Results, head: Results) -> str:
+    return comment.markdown(review.compare(base, head), lagging=False)
+
+
+def test_what_did_not_change_is_not_mentioned() -> None:
+    text = said(BASE, replace(BASE, label="head"))
+    assert text.startswith("**No change: every test photo has the same counts, test IoU 0.9500")
+    assert "###" not in text
+
+
+def test_a_fall_is_told_with_its_interval_its_photos_and_its_slices() -> None:
+    text = said(BASE, result("head", photos(WORSE)))
+    assert text.startswith("**Worse: test IoU 0.9500 → 0.8400 (−0.1100, 95 % interval −0.11")
+    assert "over 30 photos)" in text.splitlines()[0]
+    assert "was not measured on base" in text
+    titles = re.findall("^### (.*)$", text, flags=re.MULTILINE)
+    assert titles == ["Metrics", "Photos that got worse", "Species and breeds"]
+    assert text.count("`Smoke_") == 10
+
+
+def test_a_measured_reseed_is_told_and_one_from_elsewhere_is_called_so() -> None:
+    text = said(replace(BASE, seeds=seeds(0.94, 0.95, 0.96)), result("head", photos(WORSE)))
+    assert "differ by up to 0.0609 in IoU in 19 of 20 cases (measured on 3 seeds)" in text
+    assert "measured with other code, data or parameters than base" in text
+    assert "±0.0609" in text
+
+
+def test_another_recipe_is_side_by_side_without_a_verdict() -> None:
+    text = said(BASE, result("head", photos(WORSE), recipe="other"))
+    assert text.startswith("**No verdict: base has recipe demo, head has other.**")
+    assert "| `iou`" in text
+    assert "verdict   |" not in text
+    assert "interval" not in text
+    assert re.search(r"\| `recipe` +\| `demo` +\| `other` +\|", text)
+
+
+def test_a_base_without_metrics_shows_those_of_head() -> None:
+    text = said(result("base", {}), result("head", photos(ALIKE)))
+    assert "base has no reports/metrics.json" in text
+    assert "only in head" in text
+
+
+def test_curves_are_bars_on_one_scale_with_the_last_value() -> None:
+    base, head = (
+        [{"epoch": str(n), "loss": str(value)} for n, value in enumerate(values)]
+        for values in ((0.8, 0.4, 0.0), (0.8, 0.8))
+    )
+    text = said(replace(BASE, history=base), replace(BASE, label="head", history=head))
+    assert re.search(r"\| `loss` +\| `█▅▁ 0.0000` +\| `██ 0.8000` +\|", text)
+    long = comment.line([float(n) for n in range(1000)], 0, 999)
+    assert len(long) == comment.POINTS + len(" 999.0000")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_from_data_is_shown_and_does_nothing(name: str) -> None:
+    base = result("base", photos(ALIKE) | {name: (90, 10, 0, 0, 0, 100)})
+    head = result("head", photos(ALIKE) | {name: (10, 90, 0, 0, 0, 100)})
+    text = said(base, head)
+    html = GITHUB.render(text)
+    shown = re.findall(r"<td><code>(.*?)</code></td>", html)
+    assert comment.shortened(name) in [
+        cell.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+        for cell in shown
+    ]
+    assert set(re.findall(r"<(\w+)", html)) <= {
+        *("p", "strong", "h3", "table", "thead", "tbody", "tr", "th", "td", "code")
+    }
+    assert "@" not in re.sub(r"<code>.*?</code>", "", html)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_sentence_with_a_text_from_a_commit_does_nothing_with_it(name: str) -> None:
+    stale = replace(BASE, label="head", faults=(f"{name} changed after train ran",))
+    html = GITHUB.render(said(BASE, stale))
+    assert set(re.findall(r"<(\w+)", html)) <= {"p", "strong", "code"}
+    assert html.count("<code>") == 1  # of our own command
+    assert not re.search(r"@\w|#\d", html)
+
+
+def test_the_comment_stays_short_whatever_the_size_of_the_change() -> None:
+    odd = "|<`" * 40
+    many: dict[str, Six] = {
+        f"{odd}{n}_{k}": (100 - k, k, 0, 0, 0, 100) for n in range(300) for k in range(10)
+    }
+    base = result("base", many)
+    head = result("head", dict.fromkeys(many, (50, 50, 0, 0, 0, 100)))
+    params = {"recipes": {"demo": {"train": {f"{odd}{n}": 1 for n in range(5000)}}}}
+    stages = {f"{odd}{n}": {"deps": [{"path": odd * 9, "md5": "1"}]} for n in range(500)}
+    faults = tuple(f"{odd * 9}{n}" for n in range(5000))
+    text = said(base, replace(head, params=params, stages=stages, faults=faults))
+    assert len(text) < comment.LIMIT
+
+
+def test_nan_never_appears() -> None:
+    base = replace(BASE, metrics={})
+    for old, new in ((base, BASE), (BASE, base), (result("a", {}), result("b", {}))):
+        assert "nan" not in said(old, new).lower()
+    empty = result("empty", {"x": (0, 0, 0, 0, 0, 9)})
+    assert "nan" not in said(empty, replace(empty, label="head")).lower()

@@ -1,0 +1,227 @@
+"""Reviews of real commits: a git and DVC repo with four of them, looked at as a reviewer does."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages.petseg import tables
+from tests.conftest import PARTS, TINY, copy_parts, replace, run_and_commit, run_in
+
+RECIPE = (
+    TINY.replace("trainval: 12, test: 4", "trainval: 60, test: 80")
+    .replace("base_channels: 2", "base_channels: 4")
+    .replace("epochs: 2", "epochs: 1")
+)
+GATE = """
+gate:
+  iou: {better: higher, tolerance: 0.01}
+"""
+BROKEN = """            found = model_file.probabilities(model, photos)
+            breeds = [row.breed for row in test.index[start : start + batch_size]]
+            smoke = np.array([breed == "Smoke" for breed in breeds])[:, None, None]
+            writer.extend(np.where(smoke, 255 - found, found).astype(np.uint8))
+"""
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repo with the commits base, same (nothing moved), better, and broken (one breed)."""
+    folder = tmp_path_factory.mktemp("reviewed") / "repo"
+    copy_parts((*PARTS, ".gitattributes"), folder)
+    (folder / "params.yaml").write_text(RECIPE + GATE)
+    run_and_commit(folder)
+    run_in(folder, "git", "tag", "base")
+    changes = {
+        "same": ("params.yaml", "gallery: 2", "gallery: 1"),
+        "better": (
+            "params.yaml",
+            "epochs: 1\n      batch_size: 4",
+            "epochs: 30\n      batch_size: 4",
+        ),
+        "broken": (
+            "stages/evaluate.py",
+            "            writer.extend(model_file.probabilities(model, photos))\n",
+            BROKEN,
+        ),
+    }
+    for tag, (path, old, new) in changes.items():
+        replace(folder / path, old, new)
+        run_in(folder, "dvc", "repro")
+        run_in(folder, "git", "commit", "-qam", tag)
+        run_in(folder, "git", "tag", tag)
+    return folder
+
+
+def decided(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Return the gate's exit code and its line."""
+    said = run_in(folder, "sh", "-c", f"petseg gate {' '.join(arguments)}; echo $?")
+    *lines, code = said.splitlines()
+    assert len(lines) == 1, said
+    return int(code), lines[0]
+
+
+def test_a_commit_in_which_nothing_moved_says_so_and_passes(reviewed: Path) -> None:
+    text = run_in(reviewed, "petseg", "review", "base", "same")
+    assert text.startswith("**No change: every test photo has the same counts")
+    assert re.search(r"\| `report.gallery` +\| `2` +\| `1` +\|", text)
+    assert re.search(r"\| `report` +\| `its parameters` +\|", text)
+    assert "### Metrics" not in text
+    code, why = decided(reviewed, "base", "same")
+    assert (code, why[:18]) == (0, "no regression: iou")
+
+
+def test_a_real_improvement_is_better_and_undoing_it_a_regression(reviewed: Path) -> None:
+    text = run_in(reviewed, "petseg", "review", "same", "better")
+    assert text.startswith("**Better: test IoU ")
+    assert "### Training" in text
+    assert re.search(r"\| `train.epochs` +\| `1` +\| `30` +\|", text)
+    assert decided(reviewed, "same", "better")[0] == 0
+    code, why = decided(reviewed, "better", "same")
+    assert (code, why[:15]) == (3, "regression: iou")
+
+
+def test_one_broken_breed_is_told_with_its_photos(reviewed: Path) -> None:
+    text = run_in(reviewed, "petseg", "review", "better", "broken")
+    headline = text.splitlines()[0]
+    assert "breed Smoke" in headline
+    assert headline.count("breed ") == 1
+    section = text.partition("### Photos that got worse")[2].partition("###")[0]
+    photos = re.findall(r"^\| `(\w+)` +\| `(\w+)` +\|", section, flags=re.MULTILINE)
+    assert photos
+    assert {breed for _, breed in photos} == {"Smoke"}
+    assert re.search(r"\| `evaluate` +\| `stages/evaluate.py` +\|", text)
+    assert "### Training" not in text
+
+
+def test_a_clone_without_data_reviews_as_well_and_only_lacks_the_pictures(
+    reviewed: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    run_in(tmp_path, "git", "clone", "-q", str(reviewed), str(clone))
+    here = run_in(reviewed, "petseg", "review", "better", "broken")
+    assert run_in(clone, "petseg", "review", "better", "broken", "--html", "page.html") == (
+        f"page: page.html\n{here}"
+    )
+    page = (clone / "page.html").read_text()
+    assert "data:image/png" not in page
+    assert "The pictures are not in DVC&#39;s cache here" in page
+    assert "dvc fetch --all-commits" in page
+    assert "<svg" not in page  # the curves are the same
+    assert decided(clone, "better", "broken") == decided(reviewed, "better", "broken")
+
+
+def test_pictures_come_from_the_cache_and_from_a_remote(reviewed: Path, tmp_path: Path) -> None:
+    run_in(reviewed, "petseg", "review", "better", "same", "--html", str(tmp_path / "a.html"))
+    page = (tmp_path / "a.html").read_text()
+    assert "data:image/png" in page
+    assert "<svg" in page
+    clone = tmp_path / "clone"
+    run_in(tmp_path, "git", "clone", "-q", str(reviewed), str(clone))
+    shutil.copytree(reviewed / ".dvc/cache", clone / ".dvc/cache")
+    store = ("-q", "--default", "store", str(tmp_path / "store"))
+    run_in(clone, "dvc", "remote", "add", "--local", *store)
+    run_in(clone, "dvc", "push", "--all-commits")
+    shutil.rmtree(clone / ".dvc/cache")
+    # as a colleague has it: in the working tree's .dvc/config, of which old commits know nothing
+    run_in(clone, "dvc", "remote", "remove", "--local", "store")
+    run_in(clone, "dvc", "remote", "add", *store)
+    run_in(clone, "petseg", "review", "better", "same", "--html", "page.html")
+    assert (clone / "page.html").read_text() == page
+
+
+def test_the_working_tree_is_compared_by_default_and_stale_results_are_told(
+    reviewed: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
+    assert "Head: working tree" in run_in(copy, "petseg", "review", "broken")
+    assert decided(copy, "broken")[0] == 0
+    replace(
+        copy / "params.yaml", "epochs: 30\n      batch_size: 4", "epochs: 31\n      batch_size: 4"
+    )
+    text = run_in(copy, "petseg", "review", "broken")
+    assert "The results of working tree are not of its code: recipes.tiny.train changed" in text
+    code, why = decided(copy, "broken")
+    assert code == 4
+    assert "recipes.tiny.train changed after train ran: run `dvc repro`" in why
+
+
+def test_a_detached_head_and_a_worktree_review_like_any_other(
+    reviewed: Path, tmp_path: Path
+) -> None:
+    expected = run_in(reviewed, "petseg", "review", "same", "better")
+    run_in(reviewed, "git", "worktree", "add", "-q", "--detach", str(tmp_path / "tree"), "better")
+    assert run_in(tmp_path / "tree", "petseg", "review", "same", "better") == expected
+    text = run_in(tmp_path / "tree", "petseg", "review", "same")
+    assert text.partition("\n")[0] == expected.partition("\n")[0]
+
+
+def test_a_shallow_clone_cannot_tell_and_names_the_remedy(reviewed: Path, tmp_path: Path) -> None:
+    run_in(tmp_path, "git", "clone", "-q", "--depth", "1", f"file://{reviewed}", "shallow")
+    code, why = decided(tmp_path / "shallow", "HEAD~1")
+    assert code == 4
+    assert "git fetch --unshallow" in why
+    said = run_in(tmp_path / "shallow", "petseg", "review", "HEAD~1", fails=True)
+    assert said.startswith("error: HEAD~1 is not in this shallow clone")
+    assert "names no commit here" in run_in(reviewed, "petseg", "gate", "nothing", fails=True)
+
+
+def test_a_recipe_change_a_missing_metric_and_a_first_commit_have_no_verdict(
+    reviewed: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
+    (copy / "reports/metrics.json").write_text('{"jaccard": 0.5, "dice": NaN}')
+    text = run_in(copy, "petseg", "review", "broken")
+    assert "only in base" in text
+    assert "only in head" in text
+    assert "nan" not in text.lower()
+    assert decided(copy, "broken")[0] == 4
+    run_in(copy, "git", "checkout", "-q", "--orphan", "first")
+    run_in(copy, "git", "rm", "-rqf", "--cached", ".")
+    run_in(copy, "git", "commit", "-q", "--allow-empty", "-m", "empty")
+    text = run_in(copy, "petseg", "review", "first", "better")
+    assert text.startswith("**No verdict: first has no reports/metrics.json.**")
+    assert decided(copy, "first", "better")[0] == 4
+    run_in(copy, "git", "checkout", "-qf", "better")
+    replace(copy / "params.yaml", "recipe: tiny", "recipe: other")
+    text = run_in(copy, "petseg", "review", "better")
+    assert text.startswith("**No verdict: better has recipe tiny, working tree has other.**")
+
+
+def test_git_shows_no_row_per_photo_in_a_diff(reviewed: Path) -> None:
+    shown = run_in(reviewed, "git", "diff", "same", "better", "--", "reports")
+    assert "Binary files a/reports/per_image.csv and b/reports/per_image.csv differ" in shown
+    assert "+1," not in shown.partition("reports/per_image.csv")[2].partition("diff --git")[0]
+    assert "reports/metrics.json" in shown
+
+
+def test_a_review_of_a_base_that_has_gone_on_says_so(reviewed: Path, tmp_path: Path) -> None:
+    assert "has commits that head lacks" in run_in(reviewed, "petseg", "review", "better", "same")
+    assert "that head lacks" not in run_in(reviewed, "petseg", "review", "same", "better")
+
+
+def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
+    run_in(copy, "git", "checkout", "-q", "same")
+    run_in(copy, "dvc", "checkout")
+    kept = copy / "reports/seeds/tiny.json"
+    assert "2 trainings of tiny" in run_in(copy, "petseg", "seeds", "-n", "2")
+    first = tables.read_json(kept)
+    metrics = tables.read_json(copy / "reports/metrics.json")
+    assert [run["seed"] for run in first["runs"]] == [3, 4]
+    assert first["runs"][0]["metrics"]["iou"] == metrics["iou"]
+    assert first["runs"][0]["metrics"] != first["runs"][1]["metrics"]
+    assert run_in(copy, "git", "status", "--porcelain") == "?? reports/seeds/\n"
+    run_in(copy, "petseg", "seeds", "-n", "3")
+    assert tables.read_json(kept)["runs"][:2] == first["runs"]
+    run_in(copy, "git", "add", ".")
+    run_in(copy, "git", "commit", "-qm", "seeds")
+    assert "(measured on 3 seeds)" in run_in(copy, "petseg", "review", "HEAD", "better")
+    replace(copy / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+    said = run_in(copy, "petseg", "seeds", "-n", "4", fails=True)
+    assert said == (
+        "error: the results here are not up to date (train, evaluate, report): "
+        "run `dvc repro` first\n"
+    )
+    assert tables.read_json(kept)["runs"][:2] == first["runs"]

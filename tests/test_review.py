@@ -1,0 +1,285 @@
+"""From two commits' results to verdicts and the gate's decision, on results made by hand."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.petseg import metrics, review
+from stages.petseg.errors import UserError
+from stages.petseg.results import Results, Scored
+
+GATE = {"iou": {"better": "higher", "tolerance": 0.01}}
+Six = tuple[int, ...]
+
+
+def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
+    """Return results of these counts by test photo; the breed is the name up to its number."""
+    test = {
+        name: Scored(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
+        for name, counts in photos.items()
+    }
+    counts = np.array(list(photos.values()), np.int64).reshape(-1, 6)
+    facts: dict[str, Any] = {
+        "commit": "",
+        "metrics": metrics.headline(counts) if photos else {},
+        "test": test,
+        "photos": {name: ("test", photo.sha256) for name, photo in test.items()},
+        "history": [],
+        "data": {},
+        "recipe": "demo",
+        "params": {"gate": GATE, "recipes": {"demo": {}}},
+        "stages": {},
+        "seeds": {},
+        "faults": (),
+    }
+    return Results(label=label, **facts | other)
+
+
+def photos(missed: Sequence[int], breed: str = "Smoke") -> dict[str, Six]:
+    """Return photos with 100 pixels of pet, of which so many are missed, and 100 of ground."""
+    return {
+        f"{breed}_{number}": (100 - count, count, 0, 0, 0, 100)
+        for number, count in enumerate(missed)
+    }
+
+
+ALIKE = [4, 6, 5, 7, 3, 5, 6, 4, 5, 5] * 3
+WORSE = [count + 10 + number % 3 for number, count in enumerate(ALIKE)]
+BASE = result("base", photos(ALIKE))
+
+
+def seeds(*values: float) -> dict[str, Any]:
+    runs = [{"seed": n, "metrics": {"iou": value}, "slices": {}} for n, value in enumerate(values)]
+    return {"runs": runs, "trained_from": "x"}
+
+
+def test_equal_results_are_no_change_and_pass() -> None:
+    found = review.compare(BASE, replace(BASE, label="head"))
+    assert {move.verdict for move in found.moves} == {review.UNCLEAR}
+    assert review.decide(found)[0] == review.PASSED
+    assert found.losses == ()
+
+
+def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
+    fallen = review.compare(BASE, result("head", photos(WORSE)))
+    assert fallen.main is not None
+    # 30 photos of 100 pixels: 150 missed of 3,000 are an IoU of 0.95, 480 missed one of 0.84
+    assert (fallen.main.base, fallen.main.head) == (0.95, 0.84)
+    assert fallen.main.verdict == review.WORSE
+    code, why = review.decide(fallen)
+    assert code == review.REGRESSION
+    assert why.startswith("regression: iou 0.9500 → 0.8400 (95 % interval −0.11")
+    risen = review.compare(result("base", photos(WORSE)), BASE)
+    assert risen.main is not None
+    assert risen.main.verdict == review.BETTER
+    assert review.decide(risen)[0] == review.PASSED
+
+
+def test_a_fall_within_the_tolerance_passes_though_it_is_clear() -> None:
+    lenient = replace(BASE, params={"gate": {"iou": {"better": "higher", "tolerance": 0.2}}})
+    found = review.compare(lenient, result("head", photos(WORSE)))
+    assert found.main is not None
+    assert found.main.verdict == review.WORSE
+    assert review.decide(found)[0] == review.PASSED
+
+
+def test_what_is_lower_when_better_regresses_upwards() -> None:
+    assert review.judge(0.1, 0.2, 0.05, "lower") == review.WORSE
+    assert review.judge(-0.2, -0.1, 0.05, "lower") == review.BETTER
+    assert review.judge(0.1, 0.2, 0.15, "lower") == review.UNCLEAR
+
+
+def test_a_change_cannot_loosen_its_own_gate() -> None:
+    loose = {"gate": {"iou": {"better": "higher", "tolerance": 1.0}}}
+    found = review.compare(BASE, result("head", photos(WORSE), params=loose))
+    assert review.decide(found)[0] == review.REGRESSION
+
+
+def test_what_a_reseed_moves_is_by_students_t() -> None:
+    # two seeds: s = 0.02 / √2, and 12.706 · √2 · s = 12.706 · 0.02
+    assert review.reseed(seeds(0.90, 0.92), "metrics") == {"iou": pytest.approx(0.25412)}
+    # three: s = 0.01, 4.303 · √2 · 0.01
+    assert review.reseed(seeds(0.9, 0.91, 0.92), "metrics") == {
+        "iou": pytest.approx(0.060854, abs=1e-6)
+    }
+    assert review.reseed(seeds(0.9), "metrics") == {}
+    assert review.reseed({}, "metrics") == {}
+
+
+def test_students_quantiles_are_those_of_its_density() -> None:
+    for freedom, quantile in enumerate(review.STUDENT, start=1):
+        scale = (
+            math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
+        )
+        x = np.linspace(0, quantile, 200_001)
+        density = scale * (1 + x**2 / freedom) ** (-(freedom + 1) / 2)
+        assert np.trapezoid(density, x) == pytest.approx(0.475, abs=5e-5), freedom
+
+
+def test_what_a_reseed_moves_as_far_is_neither_worse_nor_a_regression() -> None:
+    noisy = replace(BASE, seeds=seeds(0.85, 0.95, 0.9))
+    found = review.compare(noisy, result("head", photos(WORSE)))
+    assert found.main is not None
+    assert found.main.reseed == pytest.approx(4.303 * 2**0.5 * 0.05)
+    assert found.main.verdict == review.UNCLEAR
+    assert review.decide(found)[0] == review.PASSED
+
+
+def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
+    breeds = {f"breed {n}": photos(ALIKE, f"breed {n}") for n in range(5)}
+    broken = breeds | {"breed 3": photos(WORSE, "breed 3")}
+    base, head = (
+        result(label, {k: v for group in groups.values() for k, v in group.items()})
+        for label, groups in (("base", breeds), ("head", broken))
+    )
+    found = review.compare(base, head)
+    worse = [move.name for move in found.slices if move.verdict == review.WORSE]
+    assert worse[0] == "breed breed 3"
+    assert set(worse) <= {"breed breed 3", "species cat"}
+    assert {loss.breed for loss in found.losses} == {"breed 3"}
+
+
+def test_a_slice_of_few_photos_has_no_verdict() -> None:
+    few = photos(ALIKE[:5], "rare")
+    base = result("base", photos(ALIKE) | few)
+    head = result("head", photos(ALIKE) | photos(WORSE[:5], "rare"))
+    rare = next(m for m in review.compare(base, head).slices if m.name == "breed rare")
+    assert (rare.verdict, rare.low, rare.photos) == (review.FEW, None, 5)
+
+
+def test_another_test_set_compares_the_photos_in_both_and_the_gate_cannot_tell() -> None:
+    head = result("head", dict(list(photos(ALIKE).items())[5:]) | photos([90], "new"))
+    found = review.compare(BASE, head)
+    assert len(found.common) == 25
+    assert found.main is not None
+    assert found.main.difference == 0
+    code, why = review.decide(found)
+    assert code == review.CANNOT_TELL
+    assert "25 photos are in both, of 30 and 26" in why
+
+
+def test_a_photo_whose_content_changed_is_not_the_same_photo() -> None:
+    head = result("head", photos(ALIKE))
+    head.test["Smoke_0"] = replace(head.test["Smoke_0"], sha256="another")
+    assert len(review.compare(BASE, head).common) == 29
+
+
+@pytest.mark.parametrize(
+    ("head", "words", "remedy"),
+    [
+        (
+            result("head", photos(ALIKE), recipe="other"),
+            "recipe demo, head has other",
+            "petseg use",
+        ),
+        (result("head", {}), "head has no reports/metrics.json", "dvc repro"),
+        (result("head", photos(ALIKE), test={}), "no counts by photo", "dvc repro"),
+        (result("head", photos(ALIKE, "other")), "no test photo is in both", "same test set"),
+        (
+            result("head", {name: (*six[:5], 500) for name, six in photos(ALIKE).items()}),
+            "measured at other sizes (6,000 against 18,000 pixels",
+            "image_size",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_has_no_verdict_and_a_remedy(
+    head: Results, words: str, remedy: str
+) -> None:
+    found = review.compare(BASE, head)
+    assert {move.verdict for move in found.moves} <= {""}
+    code, why = review.decide(found)
+    assert code == review.CANNOT_TELL
+    assert words in why
+    assert remedy in why
+
+
+def test_a_renamed_metric_is_on_one_side_and_the_gate_cannot_tell() -> None:
+    head = result("head", photos(ALIKE))
+    head.metrics["jaccard"] = head.metrics.pop("iou")
+    found = review.compare(BASE, head)
+    sides = {move.name: (move.base, move.head) for move in found.moves}
+    assert sides["iou"] == (0.95, None)
+    assert sides["jaccard"] == (None, 0.95)
+    code, why = review.decide(found)
+    assert code == review.CANNOT_TELL
+    assert "iou cannot be compared" in why
+
+
+def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
+    head = result("head", photos(ALIKE))
+    assert "has no limits" in review.decide(review.compare(replace(BASE, params={}), head))[1]
+    stale = replace(head, faults=("stages/train.py changed after train ran",))
+    code, why = review.decide(review.compare(BASE, stale))
+    assert code == review.CANNOT_TELL
+    assert "stages/train.py changed after train ran" in why
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"better": "more", "tolerance": 0.1}, "gate.iou.better is 'more'; allowed: higher, lower"),
+        ({"better": "higher", "tolerance": -1}, "gate.iou.tolerance is -1; allowed: a number ≥ 0"),
+        ({"better": "higher"}, "gate.iou.tolerance is missing"),
+        ({"better": "higher", "tolerance": 0, "x": 1}, "gate.iou.x is unknown"),
+        (3, "gate.iou is 3"),
+    ],
+)
+def test_a_wrong_limit_is_named_with_what_is_allowed(limit: Any, words: str) -> None:
+    with pytest.raises(UserError) as raised:
+        review.limits("main", {"gate": {"iou": limit}})
+    assert words in str(raised.value)
+
+
+def test_differences_are_by_dotted_key_and_a_new_section_is_taken_apart() -> None:
+    before = {"train": {"epochs": 1, "seed": 7}}
+    now = {"train": {"epochs": 2, "seed": 7}, "own": {"a": 1}}
+    assert review.differences("", before, now) == [
+        ("train.epochs", 1, 2),
+        ("own.a", review.UNSET, 1),
+    ]
+
+
+def test_the_datas_changes_are_told_by_kind() -> None:
+    base = replace(
+        BASE,
+        photos={"a": ("train", "1"), "b": ("val", "2"), "c": ("test", "3"), "d": ("test", "4")},
+        data={"source": {"archives": {"images.tar.gz": {"sha256": "0" * 64}}}},
+    )
+    head = replace(
+        BASE,
+        photos={"a": ("val", "1"), "c": ("test", "9"), "d": ("test", "4"), "e": ("train", "5")},
+        data={"source": {"archives": {"images.tar.gz": {"sha256": "1" * 64}}}},
+    )
+    assert review.data_changes(base, head) == [
+        ("photos moved from train to val", "1", ["a"]),
+        ("photos removed from val", "1", ["b"]),
+        ("photos with other content in test", "1", ["c"]),
+        ("photos added to train", "1", ["e"]),
+        ("archives.images.tar.gz.sha256", "000000000000 → 111111111111", []),
+    ]
+
+
+def test_the_stages_that_ran_are_told_with_what_made_them() -> None:
+    def entry(**other: Any) -> dict[str, Any]:
+        deps = [{"path": "a.py", "md5": "1"}, {"path": "b.py", "md5": "2"}]
+        return {"cmd": "c", "deps": deps, "params": {}, "outs": [{"path": "o", "md5": "3"}]} | other
+
+    base = replace(BASE, stages={name: entry() for name in ("same", "code", "again")})
+    head = replace(
+        BASE,
+        stages={
+            "same": entry(),
+            "code": entry(deps=[{"path": "a.py", "md5": "9"}], params={"x": 1}),
+            "again": entry(outs=[{"path": "o", "md5": "4"}]),
+            "new": entry(),
+        },
+    )
+    assert review.stages_that_ran(base, head) == [
+        ("code", ["its parameters", "a.py", "b.py"]),
+        ("again", ["the same inputs gave other outputs: another machine, or a forced run"]),
+        ("new", ["it is new"]),
+    ]
