@@ -208,16 +208,9 @@ def parser() -> argparse.ArgumentParser:
         )
     spread = add(seeds, "measure how far a mere reseed moves the metrics: train the recipe again")
     spread.add_argument(
-        "-n", type=at_least_two, default=5, help="trainings in all, this one included (default: 5)"
+        "-n", type=int, default=5, help="trainings in all, this one included (default: 5)"
     )
     return top
-
-
-def at_least_two(text: str) -> int:
-    """Return a number of trainings; one alone has no spread."""
-    if (count := int(text)) < 2:
-        raise argparse.ArgumentTypeError(f"{count} has no spread; at least 2")
-    return count
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

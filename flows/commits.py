@@ -9,7 +9,7 @@ from flows import git
 from stages.petseg import results
 from stages.petseg.errors import UserError
 
-HERE = "working tree"
+HERE = "the working tree"
 
 
 class ShallowCloneError(UserError):
@@ -47,7 +47,7 @@ def resolve(revision: str) -> str:
     commit = git.or_empty(
         "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
     )
-    if not commit and git.git("rev-parse", "--is-shallow-repository") == "true":
+    if not commit and shallow():
         raise ShallowCloneError(
             f"{revision} is not in this shallow clone; `git fetch --unshallow` brings the history "
             "(in GitHub Actions: `fetch-depth: 0`, in GitLab CI: `GIT_DEPTH: 0`)"
@@ -58,9 +58,17 @@ def resolve(revision: str) -> str:
 
 
 def lags(base: results.Results, head: results.Results) -> bool:
-    """Return whether head lacks commits of base, so that the two differ by these as well."""
+    """Return whether head lacks commits of base, so that the two differ by these as well.
+
+    A shallow clone cannot tell.
+    """
     missing = git.or_empty("rev-list", "--max-count=1", f"{head.commit or 'HEAD'}..{base.commit}")
-    return bool(base.commit and missing)
+    return bool(missing) and not shallow()
+
+
+def shallow() -> bool:
+    """Return whether this clone lacks history."""
+    return git.git("rev-parse", "--is-shallow-repository") == "true"
 
 
 def files_below(folder: Path) -> results.Read:

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from dvc.api import DVCFileSystem
 from dvc.config import Config
-from dvc.exceptions import DvcException
-from dvc_data.index.index import DataIndexDirError
 from jaxtyping import UInt8
 
 from stages.petseg import figures, metrics
@@ -41,8 +39,9 @@ def of_losses(found: Review, losses: Sequence[Loss]) -> Pictures:
         photos = rows(found.head, f"{TEST}/photos.npy", names)
         trimaps = rows(found.head, f"{TEST}/trimaps.npy", names)
         base, head = (masks(side, names) for side in (found.base, found.head))
-    except (OSError, DvcException, DataIndexDirError) as error:
-        return Pictures(without=f"The pictures are not in DVC's cache here ({error}). {REMEDY}")
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        return Pictures(without=f"The pictures could not be had from DVC ({why}). {REMEDY}")
     lines = []
     for loss, photo, trimap, before, after in zip(losses, photos, trimaps, base, head, strict=True):
         example = figures.Example(loss.name, photo, trimap, before)

@@ -26,6 +26,8 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
     Raises:
         UserError: the results here are not of this code and these parameters, or a stage fails.
     """
+    if count < 2:
+        raise UserError(f"-n is {count}: it takes at least 2 trainings to see a spread")
     with checkout.alone(announce):
         if stale := [row.stage for row in plan.read() if row.state != plan.UNCHANGED]:
             raise UserError(

@@ -1,13 +1,18 @@
 """Reviews of real commits: a git and DVC repo with four of them, looked at as a reviewer does."""
 
+import os
 import re
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stages.petseg import tables
-from tests.conftest import PARTS, TINY, copy_parts, replace, run_and_commit, run_in
+from tests.conftest import ENVIRONMENT, PARTS, TINY, copy_parts, replace, run_and_commit, run_in
+from tests.prefect_server import until
 
 RECIPE = (
     TINY.replace("trainval: 12, test: 4", "trainval: 60, test: 80")
@@ -106,7 +111,7 @@ def test_a_clone_without_data_reviews_as_well_and_only_lacks_the_pictures(
     )
     page = (clone / "page.html").read_text()
     assert "data:image/png" not in page
-    assert "The pictures are not in DVC&#39;s cache here" in page
+    assert "The pictures could not be had from DVC" in page
     assert "dvc fetch --all-commits" in page
     assert "<svg" not in page  # the curves are the same
     assert decided(clone, "better", "broken") == decided(reviewed, "better", "broken")
@@ -135,13 +140,13 @@ def test_the_working_tree_is_compared_by_default_and_stale_results_are_told(
     reviewed: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
-    assert "Head: working tree" in run_in(copy, "petseg", "review", "broken")
+    assert "Head: the working tree" in run_in(copy, "petseg", "review", "broken")
     assert decided(copy, "broken")[0] == 0
     replace(
         copy / "params.yaml", "epochs: 30\n      batch_size: 4", "epochs: 31\n      batch_size: 4"
     )
     text = run_in(copy, "petseg", "review", "broken")
-    assert "The results of working tree are not of its code: recipes.tiny.train changed" in text
+    assert "The results of the working tree are not of its code: recipes.tiny.train changed" in text
     code, why = decided(copy, "broken")
     assert code == 4
     assert "recipes.tiny.train changed after train ran: run `dvc repro`" in why
@@ -186,7 +191,7 @@ def test_a_recipe_change_a_missing_metric_and_a_first_commit_have_no_verdict(
     run_in(copy, "git", "checkout", "-qf", "better")
     replace(copy / "params.yaml", "recipe: tiny", "recipe: other")
     text = run_in(copy, "petseg", "review", "better")
-    assert text.startswith("**No verdict: better has recipe tiny, working tree has other.**")
+    assert text.startswith("**No verdict: better has recipe tiny, the working tree has other.**")
 
 
 def test_git_shows_no_row_per_photo_in_a_diff(reviewed: Path) -> None:
@@ -199,6 +204,24 @@ def test_git_shows_no_row_per_photo_in_a_diff(reviewed: Path) -> None:
 def test_a_review_of_a_base_that_has_gone_on_says_so(reviewed: Path, tmp_path: Path) -> None:
     assert "has commits that head lacks" in run_in(reviewed, "petseg", "review", "better", "same")
     assert "that head lacks" not in run_in(reviewed, "petseg", "review", "same", "better")
+
+
+def interrupted(folder: Path, *command: str) -> int:
+    """Return how a command ends by Ctrl-C once a training of its own is at work; none is left."""
+    environment = os.environ | ENVIRONMENT
+    process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    until(lambda: trainings(process.pid))
+    (training,) = trainings(process.pid)
+    process.send_signal(signal.SIGINT)
+    code = process.wait(30)
+    assert not training.is_running()
+    return code
+
+
+def trainings(parent: int) -> list[psutil.Process]:
+    """Return the processes below this one that train."""
+    below = psutil.Process(parent).children(recursive=True)
+    return [process for process in below if "stages.train" in process.cmdline()]
 
 
 def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path) -> None:
@@ -218,6 +241,9 @@ def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path
     run_in(copy, "git", "add", ".")
     run_in(copy, "git", "commit", "-qm", "seeds")
     assert "(measured on 3 seeds)" in run_in(copy, "petseg", "review", "HEAD", "better")
+    before = kept.read_bytes()
+    assert interrupted(copy, "petseg", "seeds", "-n", "9") == 130
+    assert kept.read_bytes() == before
     replace(copy / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
     said = run_in(copy, "petseg", "seeds", "-n", "4", fails=True)
     assert said == (

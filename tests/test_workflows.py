@@ -67,13 +67,13 @@ def test_every_script_is_one_that_bash_can_read(path: Path) -> None:
 
 def test_the_posted_text_has_no_html_no_link_no_picture_and_no_mention(tmp_path: Path) -> None:
     (tmp_path / "given").mkdir()
-    (tmp_path / "given/comment.md").write_text(HOSTILE + "x" * 100_000)
+    (tmp_path / "given/comment.md").write_text(HOSTILE + "…<" * 100_000)
     done = run(tmp_path, "comment", "Take the text", RUN="7")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "calls").read_text() == "run download 7 --name review --dir artifact\n"
     mark, _, body = (tmp_path / "body.md").read_text().partition("\n")
     assert mark == "<!-- petseg review -->"
-    assert len(body) < 62_000
+    assert len(body) == 60_000
     html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(body)
     assert not [tag for tag in ("<img", "<a ", "<!--") if tag in html]
     assert "<strong>Worse: test IoU</strong>" in html
