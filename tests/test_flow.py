@@ -223,7 +223,9 @@ def test_a_server_that_goes_away_and_comes_back_costs_the_run_nothing(
 
 
 @pytest.mark.usefixtures("ended")
-@pytest.mark.parametrize("address", ["", f"http://127.0.0.1:{free_port()}/api"])
+@pytest.mark.parametrize(
+    "address", ["", f"http://127.0.0.1:{free_port()}/api"], ids=["none set", "none answers"]
+)
 def test_without_a_server_the_run_works_quietly_and_says_how_to_get_the_ui(
     server: Server, steps: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:

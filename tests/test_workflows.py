@@ -53,7 +53,9 @@ def run(folder: Path, workflow: str, step: str, **values: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda p: p.stem
+)
 def test_every_script_is_one_that_bash_can_read(path: Path) -> None:
     document = YAML(typ="safe").load(path)
     scripts = [
