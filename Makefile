@@ -18,7 +18,7 @@ run: $(READY) ## run the pipeline; RECIPE=oxford makes that recipe the active on
 	@echo "report: $(CURDIR)/reports/report.html"
 
 test: $(READY) ## run the test suite
-	python -m pytest
+	python -m pytest --numprocesses logical --dist loadfile
 
 lint: $(READY) ## check style and types
 	ruff check .

@@ -39,7 +39,7 @@ def of_losses(found: Review, losses: Sequence[Loss]) -> Pictures:
         photos = rows(found.head, f"{TEST}/photos.npy", names)
         trimaps = rows(found.head, f"{TEST}/trimaps.npy", names)
         base, head = (masks(side, names) for side in (found.base, found.head))
-    except Exception as error:
+    except Exception as error:  # each kind of remote raises its own, and the numbers stand alone
         why = f"{type(error).__name__}: {error}"
         return Pictures(without=f"The pictures could not be had from DVC ({why}). {REMEDY}")
     lines = []

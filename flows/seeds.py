@@ -20,7 +20,7 @@ DATA = ("data/raw", "data/arrays")
 def measure(count: int, announce: Callable[[str], None]) -> str:
     """Bring the active recipe's repetitions to `count`; return what they say.
 
-    The committed result is the first, with the recipe's own seed. Each one is written to
+    The result that is here is the first, with the recipe's own seed. Each one is written to
     reports/seeds/RECIPE.json when it is done, so that what is stopped goes on where it was.
 
     Raises:
