@@ -2,11 +2,14 @@
 
 Reads: ARRAYS/train, ARRAYS/val.
 Writes: MODEL/model.keras, MODEL/history.csv, MODEL/snapshots.npz (a few validation photos,
-their trimaps, and what each epoch made of them). LOG gets the times, which are no result.
+their trimaps, and what each epoch made of them). LOG gets the times, which are no result, and
+STATE what a run that is killed goes on with.
 """
 
 import hashlib
-from dataclasses import fields
+import sys
+from dataclasses import asdict, fields
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,12 +17,19 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from stages.petseg import arrays, command, params, tables
+from stages.petseg import arrays, checkpoint, command, interrupts, params, tables
+from stages.petseg.archives import BACKGROUND, BORDER, PET
 from stages.petseg.arrays import Split
 from stages.petseg.errors import UserError
 
 if TYPE_CHECKING:
-    from stages.petseg.training import EpochRow, Schedule, Timing
+    import keras
+
+    from stages.petseg.model_file import Facts
+    from stages.petseg.training import EpochRow, Schedule, State, Timing
+
+LOCK = Path("dvc.lock")
+TEMPORARY = "exps"  # in the path of the copies in which `dvc exp run --temp` and --queue work
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -78,8 +88,54 @@ def progress_line(row: "EpochRow", timing: "Timing", epochs: int, best: bool) ->
     )
 
 
-def fit(settings: Params, recipe: str, train: Split, val: Split, target: Path, log: Path) -> None:
-    """Train, print a line per epoch, and write the stage's outputs to `target`."""
+def check_classes(split: Split, border: str, where: Path) -> None:
+    """Refuse a set from which nothing can be learned.
+
+    Raises:
+        UserError: it has no photo, or under this border policy no pixel of one of the classes.
+    """
+    present = set(np.unique(split.trimaps).tolist())
+    pet = {PET, BORDER} if border == "pet" else {PET}
+    ground = {BACKGROUND, BORDER} if border == "background" else {BACKGROUND}
+    for name, wanted in (("pet", pet), ("background", ground)):
+        if not present & wanted:
+            found = f"{len(split):,} photos without a pixel of {name}" if len(split) else "no photo"
+            raise UserError(f"{where} has {found}; look at the trimaps in data/raw")
+
+
+def resumed(file: Path, epochs: int) -> "State":
+    """Return the state to go on from: a killed run's, or that of a new training.
+
+    What has been trained to its end and stands in dvc.lock is over: to train it again was asked
+    for. What DVC could not commit is only written again.
+    """
+    from stages.petseg.training import State
+
+    found = checkpoint.load(file)
+    if found and checkpoint.committed(found[0].get("written", ""), LOCK):
+        file.unlink()
+        found = None
+    if found is None:
+        if TEMPORARY in Path.cwd().parts:
+            print("in a temporary copy of DVC's: if this run is killed, the next starts over")
+        return State()
+    state = State.unpacked(*found)
+    if state.epoch > epochs:
+        print("trained to its end before, but not committed: written again", flush=True)
+    else:
+        print(f"going on with epoch {state.epoch}, {state.batches} steps of it done", flush=True)
+    return state
+
+
+def fit(
+    settings: Params, recipe: str, train: Split, val: Split, file: Path, log: Path
+) -> tuple["keras.Model", "State"]:
+    """Train, a line per epoch; return the network with the weights kept, and how it got there.
+
+    Raises:
+        UserError: the loss is no number any more; the last good model then lies beside `file`.
+        SystemExit: SIGTERM or Ctrl-C; the state is saved in `file`.
+    """
     # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
     from stages.petseg import backend
 
@@ -88,37 +144,56 @@ def fit(settings: Params, recipe: str, train: Split, val: Split, target: Path, l
 
     model = unet.build(train.size, settings.base_channels, settings.depth)
     whole = unet.with_probabilities(model)
-    rows = snapshot_rows(val, settings.snapshots)
-    shown = np.asarray(val.photos[rows])
-    history: list[training.EpochRow] = []
-    timings: list[training.Timing] = []
-    frames = [model_file.probabilities(whole, shown)]
+    shown = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
     print(
         f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"
     )
-    for row, timing in training.run(model, train, val, schedule(settings)):
-        history.append(row)
-        timings.append(timing)
-        frames.append(model_file.probabilities(whole, shown))
-        best = row is max(history, key=lambda row: row.val_iou)  # the first of equals
-        if best:
-            kept, weights = row, model.get_weights()
-        print(progress_line(row, timing, settings.epochs, best), flush=True)
-        tables.write_rows(log, training.Timing, timings)
-    model.set_weights(weights)
-    facts = model_file.Facts(
-        train.size, settings.threshold, settings.border, recipe, data_hash(train, val), kept.epoch
+    state = resumed(file, settings.epochs)
+    if not state.frames:
+        state.frames.append(model_file.probabilities(whole, shown))
+    with interrupts.deferred() as asked:
+        epochs = training.run(
+            model,
+            train,
+            val,
+            schedule(settings),
+            state,
+            lambda state: checkpoint.save(file, *state.packed()),
+            asked.arrived,
+        )
+        try:
+            for row, timing in epochs:
+                state.frames.append(model_file.probabilities(whole, shown))
+                print(progress_line(row, timing, settings.epochs, row is state.kept), flush=True)
+                tables.write_rows(log, training.Timing, state.timings)
+        except training.StoppedError:
+            print(f"stopped in epoch {state.epoch}; the next run goes on from there", flush=True)
+            sys.exit(asked.exit_code)
+        except training.DivergedError as error:
+            if not state.history:
+                raise UserError(f"{error}; no epoch was done") from None
+            model.set_weights(state.best)
+            good = file.with_name("last_good.keras")
+            model_file.save(whole, facts(settings, recipe, train, val, state), good)
+            raise UserError(
+                f"{error}; epoch {state.kept.epoch}, the best so far, is kept in {good}"
+            ) from None
+    model.set_weights(state.best)
+    return whole, state
+
+
+def facts(settings: Params, recipe: str, train: Split, val: Split, state: "State") -> "Facts":
+    """Return what the model's file says of the model."""
+    from stages.petseg.model_file import Facts
+
+    return Facts(
+        train.size,
+        settings.threshold,
+        settings.border,
+        recipe,
+        data_hash(train, val),
+        state.kept.epoch,
     )
-    target.mkdir(parents=True, exist_ok=True)
-    model_file.save(whole, facts, target / "model.keras")
-    tables.write_rows(target / "history.csv", training.EpochRow, history)
-    np.savez(
-        target / "snapshots.npz",
-        photos=shown,
-        trimaps=val.trimaps[rows],
-        probabilities=np.stack(frames),
-    )
-    print(f"kept epoch {kept.epoch} with validation IoU {kept.val_iou:.4f}")
 
 
 def main() -> None:
@@ -128,13 +203,52 @@ def main() -> None:
         arrays="folder with train/ and val/",
         model="folder to write",
         log="file for the times, outside DVC's outputs",
+        state="folder for what a killed run goes on with, outside DVC's outputs",
     )
     settings = params.load(Params, "train")
     recipe = params.active_recipe()
     train, val = arrays.load(paths.arrays / "train"), arrays.load(paths.arrays / "val")
     check_size(train.size, settings.depth, recipe)
+    for name, split in (("train", train), ("val", val)):
+        check_classes(split, settings.border, paths.arrays / name)
     paths.log.parent.mkdir(parents=True, exist_ok=True)
-    fit(settings, recipe, train, val, paths.model, paths.log)
+    # a run with anything else than these is another training
+    key = checkpoint.key(asdict(settings), recipe, data_hash(train, val), train.size, *versions())
+    file = paths.state / f"{key}.npz"
+    model, state = fit(settings, recipe, train, val, file, paths.log)
+    write(paths.model, model, facts(settings, recipe, train, val, state), state, val, settings)
+    state.weights, state.optimizer = [], []  # it only has to be written, should DVC not commit it
+    numbers, kept = state.packed()
+    checkpoint.save(file, numbers | {"written": checkpoint.digest(paths.model)}, kept)
+    print(f"kept epoch {state.kept.epoch} with validation IoU {state.kept.val_iou:.4f}")
+
+
+def versions() -> list[str]:
+    """Return the versions of what computes."""
+    return [f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
+
+
+def write(
+    target: Path,
+    model: "keras.Model",
+    known: "Facts",
+    state: "State",
+    val: Split,
+    settings: Params,
+) -> None:
+    """Write the stage's outputs."""
+    from stages.petseg import model_file, training
+
+    rows = snapshot_rows(val, settings.snapshots)
+    with command.whole_folder(target) as folder:
+        model_file.save(model, known, folder / "model.keras")
+        tables.write_rows(folder / "history.csv", training.EpochRow, state.history)
+        np.savez(
+            folder / "snapshots.npz",
+            photos=np.asarray(val.photos[rows]),
+            trimaps=val.trimaps[rows],
+            probabilities=np.stack(state.frames),
+        )
 
 
 if __name__ == "__main__":

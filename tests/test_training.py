@@ -49,7 +49,9 @@ def history(border: str = "pet", seed: int = 1) -> list[object]:
     from stages.petseg import training
 
     schedule = training.Schedule(5, 8, 0.01, "none", border, True, seed)  # type: ignore[arg-type]
-    return [row for row, _ in training.run(build(), squares(40), squares(8), schedule)]
+    model, train, val, state = build(), squares(40), squares(8), training.State()
+    epochs = training.run(model, train, val, schedule, state, lambda _: None, lambda: False)
+    return [row for row, _ in epochs]
 
 
 def test_the_unet_halves_and_doubles_and_joins_what_has_the_same_size() -> None:

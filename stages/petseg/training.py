@@ -1,10 +1,11 @@
 """The training loop: epochs over the memory maps, the step, and the history."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, cast
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, cast
 
 import keras
 import numpy as np
@@ -14,11 +15,15 @@ from jaxtyping import UInt8
 from stages.petseg import augment, progress
 from stages.petseg.archives import BORDER, PET
 from stages.petseg.arrays import Split
+from stages.petseg.errors import UserError
 
 Border = Literal["pet", "background", "ignored"]
 Decay = Literal["none", "cosine"]
 Batch = tuple[UInt8[np.ndarray, "batch size size 3"], UInt8[np.ndarray, "batch size size"]]
+Weights = list[np.ndarray]
 Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+EXPLODED = 100.0  # nats per pixel; a network that knows nothing has 0.69
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +61,157 @@ class Schedule:
     seed: int
 
 
+@dataclass
+class State:
+    """Where a training is: what the rest of it depends on beside photos, schedule and code."""
+
+    epoch: int = 1  # that is being trained
+    batches: int = 0  # of it that are done
+    totals: np.ndarray = field(default_factory=lambda: np.zeros(5))  # the step's sums over these
+    history: list[EpochRow] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+    weights: Weights = field(default_factory=list)  # of the model
+    optimizer: Weights = field(default_factory=list)  # its variables: moments and step count
+    best: Weights = field(default_factory=list)  # of the model at the epoch kept
+    frames: Weights = field(default_factory=list)  # for the caller: an array per epoch
+
+    @property
+    def kept(self) -> EpochRow:
+        """The best epoch by validation IoU, the first of equals; at least one must be done."""
+        return max(self.history, key=lambda row: row.val_iou)
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, Weights]]:
+        """Return the state as what JSON can hold, and arrays."""
+        numbers = {
+            "epoch": self.epoch,
+            "batches": self.batches,
+            "history": [asdict(row) for row in self.history],
+            "timings": [asdict(row) for row in self.timings],
+        }
+        names = ("weights", "optimizer", "best", "frames")
+        return numbers, {"totals": [self.totals]} | {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def unpacked(cls, numbers: dict[str, Any], arrays: dict[str, Weights]) -> "State":
+        """Return the state that was packed."""
+        return cls(
+            epoch=numbers["epoch"],
+            batches=numbers["batches"],
+            history=[EpochRow(**row) for row in numbers["history"]],
+            timings=[Timing(**row) for row in numbers["timings"]],
+            totals=arrays["totals"][0],
+            **{name: found for name, found in arrays.items() if name != "totals"},
+        )
+
+
+class StoppedError(Exception):
+    """The training was asked to stop, and has saved its state."""
+
+
+class DivergedError(UserError):
+    """The loss is no number any more, or far beyond one."""
+
+
 def run(
-    model: keras.Model, train: Split, val: Split, schedule: Schedule
+    model: keras.Model,
+    train: Split,
+    val: Split,
+    schedule: Schedule,
+    state: State,
+    save: Callable[[State], None],
+    stop: Callable[[], bool],
 ) -> Iterator[tuple[EpochRow, Timing]]:
-    """Train the model in place; yield after every epoch.
+    """Train the model in place from where `state` is; yield after every epoch, then save it.
 
     Training figures are means over the epoch while the weights change, as is usual.
-    Shuffling and flips depend on the seed and the epoch alone.
+    Shuffling and flips depend on the seed and the epoch alone, so that a state that is
+    gone on with ends as if nothing had come between.
+
+    Raises:
+        StoppedError: `stop()` was true after a step; the state is saved.
+        DivergedError: the loss is no number any more, or above 100 nats per pixel.
     """
     optimizer = keras.optimizers.Adam(learning_rate(schedule, len(train)))
     optimizer.build(model.trainable_variables)
+    restore(model, optimizer, state)
     train_step = make_step(model, schedule.border, optimizer)
     val_step = make_step(model, schedule.border, None)
-    for epoch in range(1, schedule.epochs + 1):
-        started = time.perf_counter()
-        trained = totals(
-            train_step,
-            shuffled(train, schedule, epoch),
-            len(train),
-            f"epoch {epoch}",
-        )
+
+    def keep() -> None:
+        state.weights = model.get_weights()
+        state.optimizer = [variable.numpy() for variable in optimizer.variables]
+        save(state)
+
+    def stepped(sums: np.ndarray, where: str) -> None:
+        check(sums, f"epoch {state.epoch}, {where}", float(optimizer.learning_rate))
+        if stop():
+            keep()
+            raise StoppedError
+
+    def trained(sums: np.ndarray) -> None:
+        state.totals += sums
+        state.batches += 1
+        stepped(sums, f"step {state.batches}")
+
+    for epoch in range(state.epoch, schedule.epochs + 1):
+        started, done = time.perf_counter(), state.batches * schedule.batch_size
+        rest = itertools.islice(shuffled(train, schedule, epoch), state.batches, None)
+        each_step(train_step, rest, len(train), f"epoch {epoch}", trained)
         seconds = time.perf_counter() - started
-        tested = totals(
-            val_step,
-            in_order(val, schedule.batch_size),
-            len(val),
-            "validation",
+        tested = np.zeros(5)
+
+        def validated(sums: np.ndarray, total: np.ndarray = tested) -> None:
+            total += sums
+            stepped(sums, "validation")
+
+        each_step(val_step, in_order(val, schedule.batch_size), len(val), "validation", validated)
+        whole = round(time.perf_counter() - started, 2)
+        timing = Timing(epoch, whole, round(max(0, len(train) - done) / seconds, 1))
+        row = EpochRow(epoch, *figures(state.totals), *figures(tested))
+        state.history.append(row)
+        state.timings.append(timing)
+        if row is state.kept:
+            state.best = model.get_weights()
+        yield row, timing
+        state.epoch, state.batches, state.totals = epoch + 1, 0, np.zeros(5)
+        keep()
+
+
+def restore(model: keras.Model, optimizer: keras.Optimizer, state: State) -> None:
+    """Give network and optimizer what they had when the state was saved."""
+    if state.weights:
+        model.set_weights(state.weights)
+        for variable, value in zip(optimizer.variables, state.optimizer, strict=True):
+            variable.assign(value)
+
+
+def each_step(
+    step: Step,
+    batches: Iterator[Batch],
+    photos: int,
+    title: str,
+    done: Callable[[np.ndarray], None],
+) -> None:
+    """Take a step with each batch, and hand its sums to `done`."""
+    with progress.bar(title, photos) as bar:
+        for batch in batches:
+            sums = step(*batch).numpy()
+            bar.update(len(batch[0]))
+            done(sums)
+
+
+def check(sums: np.ndarray, where: str, rate: float) -> None:
+    """Refuse a step whose loss is no number, or has exploded.
+
+    Raises:
+        DivergedError: the text says where, and at which learning rate.
+    """
+    loss = sums[0] / sums[1]
+    if not loss < EXPLODED:  # so that NaN is caught
+        raise DivergedError(
+            f"{where}: the loss is {loss:g} at a learning rate of {rate:g}; lower "
+            "train.learning_rate"
         )
-        whole = time.perf_counter() - started
-        row = EpochRow(epoch, *figures(trained), *figures(tested))
-        yield row, Timing(epoch, round(whole, 2), round(len(train) / seconds, 1))
 
 
 def learning_rate(
@@ -117,16 +243,6 @@ def in_order(split: Split, batch_size: int) -> Iterator[Batch]:
     for start in range(0, len(split), batch_size):
         stop = start + batch_size
         yield np.asarray(split.photos[start:stop]), np.asarray(split.trimaps[start:stop])
-
-
-def totals(step: Step, batches: Iterator[Batch], photos: int, title: str) -> np.ndarray:
-    """Return the sum of a step's results over the batches."""
-    total = np.zeros(5)
-    with progress.bar(title, photos) as bar:
-        for batch in batches:
-            total += step(*batch).numpy()
-            bar.update(len(batch[0]))
-    return total
 
 
 def figures(total: np.ndarray) -> tuple[float, float, float]:
