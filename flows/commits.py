@@ -1,9 +1,9 @@
 """The results of a commit or of the working tree, read from git alone."""
 
+import tarfile
+import tempfile
 from functools import cache
 from pathlib import Path
-
-import pygit2
 
 from flows import git
 from stages.petseg import results
@@ -25,16 +25,12 @@ def read(revision: str | None) -> results.Results:
     """
     if revision is None:
         return results.read(HERE, "", cache(files_below(Path())))
-    repository = pygit2.Repository(git.git("rev-parse", "--absolute-git-dir"))
-    prefix = git.git("rev-parse", "--show-prefix")
     commit = resolve(revision)
-    tree = repository[commit].peel(pygit2.Tree)
-
-    def get(path: str) -> bytes | None:
-        blob = tree[prefix + path] if prefix + path in tree else None  # noqa: SIM401 - no Mapping
-        return blob.data if isinstance(blob, pygit2.Blob) else None
-
-    return results.read(revision, commit, cache(get))
+    with tempfile.TemporaryDirectory() as folder:
+        # one process for all files; git itself brings what a partial clone lacks
+        git.git("archive", f"--output={folder}/files.tar", commit)
+        with tarfile.open(f"{folder}/files.tar") as files:
+            return results.read(revision, commit, cache(files_in(files)))
 
 
 def resolve(revision: str) -> str:
@@ -69,6 +65,17 @@ def lags(base: results.Results, head: results.Results) -> bool:
 def shallow() -> bool:
     """Return whether this clone lacks history."""
     return git.git("rev-parse", "--is-shallow-repository") == "true"
+
+
+def files_in(archive: tarfile.TarFile) -> results.Read:
+    """Return how to read files of a tar."""
+    members = {member.name: member for member in archive if member.isfile()}
+
+    def get(path: str) -> bytes | None:
+        file = archive.extractfile(members[path]) if path in members else None
+        return file.read() if file else None
+
+    return get
 
 
 def files_below(folder: Path) -> results.Read:

@@ -162,6 +162,14 @@ def test_a_detached_head_and_a_worktree_review_like_any_other(
     assert text.partition("\n")[0] == expected.partition("\n")[0]
 
 
+def test_a_clone_without_old_contents_fetches_what_it_needs(reviewed: Path, tmp_path: Path) -> None:
+    run_in(reviewed, "git", "config", "uploadpack.allowFilter", "true")
+    source = ("--filter=blob:none", f"file://{reviewed}", "partial")
+    run_in(tmp_path, "git", "clone", "-q", *source)
+    expected = run_in(reviewed, "petseg", "review", "same", "better")
+    assert run_in(tmp_path / "partial", "petseg", "review", "same", "better") == expected
+
+
 def test_a_shallow_clone_cannot_tell_and_names_the_remedy(reviewed: Path, tmp_path: Path) -> None:
     run_in(tmp_path, "git", "clone", "-q", "--depth", "1", f"file://{reviewed}", "shallow")
     code, why = decided(tmp_path / "shallow", "HEAD~1")
@@ -229,12 +237,16 @@ def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path
     run_in(copy, "git", "checkout", "-q", "same")
     run_in(copy, "dvc", "checkout")
     kept = copy / "reports/seeds/tiny.json"
-    assert "2 trainings of tiny" in run_in(copy, "petseg", "seeds", "-n", "2")
+    said = run_in(copy, "petseg", "seeds", "-n", "2")
+    assert "reports/seeds/tiny.json: 2 trainings of tiny" in said
     first = tables.read_json(kept)
     metrics = tables.read_json(copy / "reports/metrics.json")
     assert [run["seed"] for run in first["runs"]] == [3, 4]
     assert first["runs"][0]["metrics"]["iou"] == metrics["iou"]
     assert first["runs"][0]["metrics"] != first["runs"][1]["metrics"]
+    ious = [run["metrics"]["iou"] for run in first["runs"]]
+    deviation = abs(ious[0] - ious[1]) / 2**0.5
+    assert re.search(rf"^iou +{sum(ious) / 2:.4f} +{deviation:.4f}$", said, flags=re.MULTILINE)
     assert run_in(copy, "git", "status", "--porcelain") == "?? reports/seeds/\n"
     run_in(copy, "petseg", "seeds", "-n", "3")
     assert tables.read_json(kept)["runs"][:2] == first["runs"]
