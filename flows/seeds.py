@@ -1,6 +1,7 @@
 """How far a mere reseed moves the metrics: the active recipe trained again with other seeds."""
 
 import json
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from tabulate import tabulate
 
 from flows import checkout, commits, plan, processes
 from stages.petseg import metrics, params, progress, results, tables
@@ -18,7 +20,7 @@ DATA = ("data/raw", "data/arrays")
 
 
 def measure(count: int, announce: Callable[[str], None]) -> str:
-    """Bring the active recipe's repetitions to `count`; return what they say.
+    """Bring the active recipe's repetitions to `count`; return where they are, and their spread.
 
     The result that is here is the first, with the recipe's own seed. Each one is written to
     reports/seeds/RECIPE.json when it is done, so that what is stopped goes on where it was.
@@ -44,7 +46,20 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
                     break
                 runs = [*runs, repeat(here, seed, lambda line: bar.set_postfix_str(line[:50]))]
                 bar.update()
-    return f"{path}: {len(runs)} trainings of {here.recipe}"
+    return f"{path}: {len(runs)} trainings of {here.recipe}\n{spread(runs)}"
+
+
+def spread(runs: list[dict[str, Any]]) -> str:
+    """Return mean and standard deviation of every metric over the repetitions, as a table."""
+    rows = [
+        (name, f"{statistics.mean(values):.4f}", f"{statistics.stdev(values):.4f}")
+        for name in runs[0]["metrics"]
+        if (values := [run["metrics"][name] for run in runs])
+    ]
+    table: str = tabulate(
+        rows, ("metric", "mean", "deviation"), tablefmt="plain", disable_numparse=True
+    )
+    return table
 
 
 def recorded(here: results.Results) -> list[dict[str, Any]]:
