@@ -27,9 +27,10 @@ def read(revision: str | None) -> results.Results:
         return results.read(HERE, "", cache(files_below(Path())))
     commit = resolve(revision)
     with tempfile.TemporaryDirectory() as folder:
-        # one process for all files; git itself brings what a partial clone lacks
-        git.git("archive", f"--output={folder}/files.tar", commit)
-        with tarfile.open(f"{folder}/files.tar") as files:
+        # one process for all files; git itself brings what a partial clone lacks. Of the tree,
+        # since the header of a commit is one that tarfile cannot read if nothing follows it
+        git.git("archive", f"--output={folder}/files.tar", f"{commit}^{{tree}}")
+        with tarfile.open(f"{folder}/files.tar", "r:") as files:
             return results.read(revision, commit, cache(files_in(files)))
 
 
