@@ -38,12 +38,19 @@ class Params:
 
     base_channels: Annotated[int, Field(ge=1, le=256)]
     depth: Annotated[int, Field(ge=1, le=6)]
+    precision: Literal["float32", "bfloat16"]
     epochs: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
+    loss: Literal["bce", "bce_dice"]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
     decay: Literal["none", "cosine"]
+    weight_decay: Annotated[float, Field(ge=0, lt=1)]
     border: Literal["pet", "background", "ignored"]
     flip: bool
+    crop: Annotated[float, Field(gt=0, le=1)]
+    colour: Annotated[float, Field(ge=0, lt=1)]
     threshold: Annotated[float, Field(gt=0, lt=1)]
     snapshots: Annotated[int, Field(ge=1, le=16)]
     seed: Annotated[int, Field(ge=0)]
@@ -103,7 +110,7 @@ def check_classes(split: Split, border: str, where: Path) -> None:
             raise UserError(f"{where} has {found}; look at the trimaps in data/raw")
 
 
-def resumed(file: Path, epochs: int) -> "State":
+def resumed(file: Path, settings: Params) -> "State":
     """Return the state to go on from: a killed run's, or that of a new training.
 
     What has been trained to its end and stands in dvc.lock is over: to train it again was asked
@@ -120,7 +127,7 @@ def resumed(file: Path, epochs: int) -> "State":
             print("in a temporary copy of DVC's: if this run is killed, the next starts over")
         return State()
     state = State.unpacked(*found)
-    if state.epoch > epochs:
+    if state.ended(settings.epochs, settings.patience):
         print("trained to its end before, but not committed: written again", flush=True)
     else:
         print(f"going on with epoch {state.epoch}, {state.batches} steps of it done", flush=True)
@@ -139,7 +146,7 @@ def fit(
     # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
     from stages.petseg import backend
 
-    backend.start(settings.seed)
+    backend.start(settings.seed, settings.precision)
     from stages.petseg import model_file, training, unet
 
     model = unet.build(train.size, settings.base_channels, settings.depth)
@@ -148,7 +155,7 @@ def fit(
     print(
         f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"
     )
-    state = resumed(file, settings.epochs)
+    state = resumed(file, settings)
     if not state.frames:
         state.frames.append(model_file.probabilities(whole, shown))
     with interrupts.deferred() as asked:

@@ -28,12 +28,19 @@ SECTIONS = f"""
     train:
       base_channels: 2
       depth: 2
+      precision: float32
       epochs: EPOCHS
+      patience: 0
       batch_size: 4
+      loss: bce
       learning_rate: 0.01
+      warmup: 0
       decay: none
+      weight_decay: 0
       border: pet
       flip: true
+      crop: 1
+      colour: 0
       threshold: 0.5
       snapshots: 2
       seed: 3

@@ -61,8 +61,18 @@ def test_a_folders_digest_is_the_one_that_dvc_gives_it(repo: Path) -> None:
 
 @pytest.fixture
 def long(repo: Path) -> Path:
-    """The tiny repo with a training of many epochs."""
-    replace(repo / "params.yaml", "epochs: 2", "epochs: 60")
+    """The tiny repo with a training of many epochs that uses all that has a state."""
+    for before, after in (
+        ("epochs: 2", "epochs: 60"),
+        ("patience: 0", "patience: 59"),
+        ("loss: bce", "loss: bce_dice"),
+        ("warmup: 0", "warmup: 0.2"),
+        ("decay: none", "decay: cosine"),
+        ("weight_decay: 0", "weight_decay: 0.01"),
+        ("crop: 1", "crop: 0.6"),
+        ("colour: 0", "colour: 0.3"),
+    ):
+        replace(repo / "params.yaml", before, after)
     return repo
 
 

@@ -42,8 +42,8 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "same": ("params.yaml", "gallery: 2", "gallery: 1"),
         "better": (
             "params.yaml",
-            "epochs: 1\n      batch_size: 4",
-            "epochs: 30\n      batch_size: 4",
+            "epochs: 1\n      patience: 0",
+            "epochs: 30\n      patience: 0",
         ),
         "broken": (
             "stages/evaluate.py",
@@ -142,9 +142,7 @@ def test_the_working_tree_is_compared_by_default_and_stale_results_are_told(
     copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
     assert "Head: the working tree" in run_in(copy, "petseg", "review", "broken")
     assert decided(copy, "broken")[0] == 0
-    replace(
-        copy / "params.yaml", "epochs: 30\n      batch_size: 4", "epochs: 31\n      batch_size: 4"
-    )
+    replace(copy / "params.yaml", "epochs: 30\n      patience: 0", "epochs: 31\n      patience: 0")
     text = run_in(copy, "petseg", "review", "broken")
     assert "The results of the working tree are not of its code: recipes.tiny.train changed" in text
     code, why = decided(copy, "broken")

@@ -1,18 +1,22 @@
 """The network, its step, its file: small and real, in TensorFlow."""
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from stages import train
-from stages.petseg import augment, backend
+from stages.petseg import backend
 from stages.petseg.arrays import Photo, Split
 from stages.petseg.errors import UserError
 
 if TYPE_CHECKING:
     import keras
+
+    from stages.petseg.training import EpochRow, Schedule, State
 
 FACTS = (16, 0.5, "pet", "tiny", "abc", 1)
 
@@ -45,12 +49,33 @@ def build(seed: int = 1) -> "keras.Model":
     return unet.build(16, 4, 2)
 
 
-def history(border: str = "pet", seed: int = 1) -> list[object]:
+def plan(**changes: Any) -> "Schedule":
+    from stages.petseg.training import Schedule
+
+    usual: dict[str, Any] = {
+        "epochs": 5,
+        "patience": 0,
+        "batch_size": 8,
+        "loss": "bce",
+        "learning_rate": 0.01,
+        "warmup": 0,
+        "decay": "none",
+        "weight_decay": 0,
+        "border": "pet",
+        "flip": True,
+        "crop": 1,
+        "colour": 0,
+        "seed": 1,
+    }
+    return Schedule(**usual | changes)
+
+
+def history(state: "State | None" = None, **changes: Any) -> list["EpochRow"]:
+    """Train on squares and return the epochs; a state is gone on with, and filled."""
     from stages.petseg import training
 
-    schedule = training.Schedule(5, 8, 0.01, "none", border, True, seed)  # type: ignore[arg-type]
-    model, train, val, state = build(), squares(40), squares(8), training.State()
-    epochs = training.run(model, train, val, schedule, state, lambda _: None, lambda: False)
+    model, train, val, state = build(), squares(40), squares(8), state or training.State()
+    epochs = training.run(model, train, val, plan(**changes), state, lambda _: None, lambda: False)
     return [row for row, _ in epochs]
 
 
@@ -73,7 +98,7 @@ def test_the_unet_halves_and_doubles_and_joins_what_has_the_same_size() -> None:
 
 def test_training_learns_and_the_same_seed_gives_the_same_history() -> None:
     rows = history()
-    assert rows[-1].val_iou > 0.9  # type: ignore[attr-defined]
+    assert rows[-1].val_iou > 0.9
     assert rows == history()
     assert rows != history(seed=2)
 
@@ -88,7 +113,7 @@ def test_the_step_counts_pixels_under_each_border_policy() -> None:
     trimaps = np.full((1, 16, 16), 2, np.uint8)
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border
     for border, pixels, union in (("pet", 256, 96), ("background", 256, 64), ("ignored", 224, 64)):
-        sums = training.make_step(model, border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
+        sums = training.make_step(model, "bce", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
         assert sums[1:].tolist() == [pixels, 0, union, pixels - union]
         assert sums[0] == pytest.approx(pixels * np.log(2), rel=1e-6)
 
@@ -98,7 +123,7 @@ def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
 
     split = squares(10)
     split.photos[:] = np.arange(10, dtype=np.uint8)[:, None, None, None]
-    schedule = training.Schedule(1, 4, 0.01, "none", "pet", False, 1)
+    schedule = plan(batch_size=4, flip=False)
     orders = [
         np.concatenate(
             [photos[:, 0, 0, 0] for photos, _ in training.shuffled(split, schedule, epoch)]
@@ -109,13 +134,113 @@ def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
     assert orders[0].tolist() != orders[1].tolist()
 
 
-def test_a_flip_moves_photo_and_mask_together() -> None:
-    split = squares(64)
-    photos, trimaps = split.photos.copy(), split.trimaps.copy()
-    augment.flip_half(np.random.default_rng(1), photos, trimaps)
-    assert ((photos[..., 0] > 100) == (trimaps == 1)).all()
-    moved = (trimaps != split.trimaps).any(axis=(1, 2)).sum()
-    assert 10 < moved < 54
+def test_the_batches_after_those_done_are_the_same_as_if_all_were_made() -> None:
+    from stages.petseg import training
+
+    schedule = plan(batch_size=4, crop=0.5, colour=0.3)
+    whole = list(training.shuffled(squares(18), schedule, 3))
+    rest = list(training.shuffled(squares(18), schedule, 3, done=8))
+    assert [len(photos) for photos, _ in rest] == [4, 4, 2]
+    for made, again in zip(whole[2:], rest, strict=True):
+        assert [(a == b).all() for a, b in zip(made, again, strict=True)] == [True, True]
+
+
+def test_the_next_batch_is_made_while_one_is_used_and_an_error_arrives() -> None:
+    from stages.petseg import training
+
+    made = threading.Event()
+
+    def batches() -> Iterator[Any]:
+        yield 1
+        made.set()
+        yield 2
+        raise OSError("the disk is gone")
+
+    ready: Iterator[Any] = training.ahead(batches())
+    assert next(ready) == 1
+    assert made.wait(10)
+    assert next(ready) == 2
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(ready)
+
+
+def test_bce_dice_adds_what_dice_misses_over_the_batch() -> None:
+    from stages.petseg import training
+
+    model = build()
+    for variable in model.trainable_variables:
+        variable.assign(variable * 0)  # every probability is a half
+    photos = np.zeros((2, 16, 16, 3), np.uint8)
+    trimaps = np.full((2, 16, 16), 2, np.uint8)
+    trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border, 512 in all
+    # 2 · 0.5 · 96 / (0.5 · 512 + 96), and with the border ignored 2 · 0.5 · 64 / (0.5 · 480 + 64)
+    for border, pixels, dice in (("pet", 512, 96 / 352), ("ignored", 480, 64 / 304)):
+        sums = training.make_step(model, "bce_dice", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
+        assert sums[0] / pixels == pytest.approx(np.log(2) + 1 - dice, rel=1e-6)
+
+
+def test_the_rate_rises_in_the_warm_up_and_falls_along_a_cosine() -> None:
+    from stages.petseg import training
+
+    def rates(**changes: Any) -> list[float]:
+        optimizer = training.make_optimizer(build(), plan(epochs=2, **changes), 40)  # 10 steps
+        found = []
+        for step in range(10):
+            optimizer.iterations.assign(step)
+            found.append(float(optimizer.learning_rate))
+        return found
+
+    assert rates() == pytest.approx([0.01] * 10)
+    assert rates(warmup=0.4)[:6] == pytest.approx([0, 0.0025, 0.005, 0.0075, 0.01, 0.01])
+    falling = rates(warmup=0.2, decay="cosine")
+    assert falling[:3] == pytest.approx([0, 0.005, 0.01])
+    assert falling[6] == pytest.approx(0.005)  # half of the way
+    assert falling[-1] < falling[-2] < 0.0015
+
+
+def test_weight_decay_shrinks_kernels_and_spares_biases() -> None:
+    import tensorflow as tf
+
+    from stages.petseg import training
+
+    model = build()
+    weights = model.trainable_variables
+    for variable in weights:
+        variable.assign(tf.ones_like(variable))
+    optimizer = training.make_optimizer(model, plan(weight_decay=0.1), 40)
+    optimizer.apply([tf.zeros_like(variable) for variable in weights], weights)
+    for variable in weights:
+        expected = 1 if "bias" in variable.path else 1 - 0.1 * 0.01
+        assert np.allclose(variable, expected)
+
+
+def test_patience_ends_a_training_that_gets_no_better_even_after_a_break() -> None:
+    from stages.petseg.training import State
+
+    still: dict[str, Any] = {"learning_rate": 1e-12, "epochs": 9}
+    state = State()
+    rows = history(state, patience=2, **still)
+    assert [row.epoch for row in rows] == [1, 2, 3]  # the first was the best
+    assert state.kept.epoch == 1
+    assert history(state, patience=2, **still) == []  # it has ended
+    first = State()
+    history(first, **still | {"epochs": 2})
+    assert [row.epoch for row in history(first, patience=2, **still)] == [3]
+    assert len(history(**still)) == 9
+
+
+def test_in_bfloat16_it_learns_and_keeps_weights_and_logits_in_float32() -> None:
+    import keras
+
+    backend.start(1, "bfloat16")
+    try:
+        model = build()
+        assert {layer.compute_dtype for layer in model.layers} == {"bfloat16", "float32"}
+        assert {str(variable.dtype) for variable in model.weights} == {"float32"}
+        assert model.output.dtype == "float32"
+        assert history()[-1].val_iou > 0.9
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def test_equal_weights_give_equal_bytes_and_the_file_predicts_alike(tmp_path: Path) -> None:

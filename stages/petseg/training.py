@@ -1,9 +1,10 @@
 """The training loop: epochs over the memory maps, the step, and the history."""
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
@@ -19,6 +20,7 @@ from stages.petseg.errors import UserError
 
 Border = Literal["pet", "background", "ignored"]
 Decay = Literal["none", "cosine"]
+Loss = Literal["bce", "bce_dice"]
 Batch = tuple[UInt8[np.ndarray, "batch size size 3"], UInt8[np.ndarray, "batch size size"]]
 Weights = list[np.ndarray]
 Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -28,10 +30,10 @@ EXPLODED = 100.0  # nats per pixel; a network that knows nothing has 0.69
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """One epoch's results; a row of history.csv. Loss is in nats per pixel."""
+    """One epoch's results; a row of history.csv."""
 
     epoch: int  # from 1
-    loss: float
+    loss: float  # bce: nats per pixel
     accuracy: float
     iou: float
     val_loss: float
@@ -53,11 +55,17 @@ class Schedule:
     """What the loop needs to know."""
 
     epochs: int
+    patience: int  # epochs without a better IoU that end it early; 0: off
     batch_size: int
-    learning_rate: float
+    loss: Loss
+    learning_rate: float  # the highest
+    warmup: float  # share of all steps over which the rate rises from 0
     decay: Decay  # of the learning rate: none, or along half a cosine to 0 at the last step
+    weight_decay: float
     border: Border
-    flip: bool
+    flip: bool  # this and the next two: see augment.draw
+    crop: float
+    colour: float
     seed: int
 
 
@@ -79,6 +87,11 @@ class State:
     def kept(self) -> EpochRow:
         """The best epoch by validation IoU, the first of equals; at least one must be done."""
         return max(self.history, key=lambda row: row.val_iou)
+
+    def ended(self, epochs: int, patience: int) -> bool:
+        """Return whether all epochs are done, or the last ones have brought nothing."""
+        waited = self.epoch - 1 - self.kept.epoch if self.history else 0
+        return self.epoch > epochs or 0 < patience <= waited
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Weights]]:
         """Return the state as what JSON can hold, and arrays."""
@@ -124,18 +137,17 @@ def run(
     """Train the model in place from where `state` is; yield after every epoch, then save it.
 
     Training figures are means over the epoch while the weights change, as is usual.
-    Shuffling and flips depend on the seed and the epoch alone, so that a state that is
+    Shuffling and augmentation depend on the seed and the epoch alone, so that a state that is
     gone on with ends as if nothing had come between.
 
     Raises:
         StoppedError: `stop()` was true after a step; the state is saved.
         DivergedError: the loss is no number any more, or above 100 nats per pixel.
     """
-    optimizer = keras.optimizers.Adam(learning_rate(schedule, len(train)))
-    optimizer.build(model.trainable_variables)
+    optimizer = make_optimizer(model, schedule, len(train))
     restore(model, optimizer, state)
-    train_step = make_step(model, schedule.border, optimizer)
-    val_step = make_step(model, schedule.border, None)
+    train_step = make_step(model, schedule.loss, schedule.border, optimizer)
+    val_step = make_step(model, schedule.loss, schedule.border, None)
 
     def keep() -> None:
         state.weights = model.get_weights()
@@ -153,9 +165,10 @@ def run(
         state.batches += 1
         stepped(sums, f"step {state.batches}")
 
-    for epoch in range(state.epoch, schedule.epochs + 1):
-        started, done = time.perf_counter(), state.batches * schedule.batch_size
-        rest = itertools.islice(shuffled(train, schedule, epoch), state.batches, None)
+    while not state.ended(schedule.epochs, schedule.patience):
+        epoch, started = state.epoch, time.perf_counter()
+        done = state.batches * schedule.batch_size
+        rest = shuffled(train, schedule, epoch, done)
         each_step(train_step, rest, len(train), f"epoch {epoch}", trained)
         seconds = time.perf_counter() - started
         tested = np.zeros(5)
@@ -192,12 +205,21 @@ def each_step(
     title: str,
     done: Callable[[np.ndarray], None],
 ) -> None:
-    """Take a step with each batch, and hand its sums to `done`."""
-    with progress.bar(title, photos) as bar:
-        for batch in batches:
+    """Take a step with each batch while the next is made, and hand its sums to `done`."""
+    with progress.bar(title, photos) as bar, closing(ahead(batches)) as ready:
+        for batch in ready:
             sums = step(*batch).numpy()
             bar.update(len(batch[0]))
             done(sums)
+
+
+def ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+    """Yield the same, each made in a thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 def check(sums: np.ndarray, where: str, rate: float) -> None:
@@ -214,28 +236,34 @@ def check(sums: np.ndarray, where: str, rate: float) -> None:
         )
 
 
-def learning_rate(
-    schedule: Schedule, photos: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the rate as Keras's optimizers take it."""
-    if schedule.decay == "none":
-        return schedule.learning_rate
+def make_optimizer(model: keras.Model, schedule: Schedule, photos: int) -> keras.Optimizer:
+    """Return Adam, or with a weight decay AdamW (Loshchilov and Hutter 2019), with its rate by step."""
     steps = schedule.epochs * math.ceil(photos / schedule.batch_size)
-    return keras.optimizers.schedules.CosineDecay(schedule.learning_rate, steps)
+    rising = round(schedule.warmup * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if rising else schedule.learning_rate,
+        steps - rising,
+        alpha={"none": 1.0, "cosine": 0.0}[schedule.decay],
+        warmup_target=schedule.learning_rate if rising else None,
+        warmup_steps=rising,
+    )
+    optimizer = keras.optimizers.Adam(rate, weight_decay=schedule.weight_decay or None)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    optimizer.build(model.trainable_variables)
+    return optimizer
 
 
-def shuffled(split: Split, schedule: Schedule, epoch: int) -> Iterator[Batch]:
-    """Yield the split's batches in the epoch's own order, over the whole set."""
+def shuffled(split: Split, schedule: Schedule, epoch: int, done: int = 0) -> Iterator[Batch]:
+    """Yield the split's batches in the epoch's own order, over the whole set, after those done."""
     rng = np.random.default_rng([schedule.seed, epoch])
     order = rng.permutation(len(split))
-    for start in range(0, len(order), schedule.batch_size):
-        rows = np.sort(
-            order[start : start + schedule.batch_size]
-        )  # the disk likes it, the step does not mind
-        photos, trimaps = split.photos[rows], split.trimaps[rows]
-        if schedule.flip:
-            augment.flip_half(rng, photos, trimaps)
-        yield photos, trimaps
+    draws = augment.draw(
+        rng, len(split), flip=schedule.flip, crop=schedule.crop, colour=schedule.colour
+    )
+    for start in range(done, len(order), schedule.batch_size):
+        batch = slice(start, start + schedule.batch_size)
+        rows = np.sort(order[batch])  # the disk likes it, the step does not mind
+        yield augment.apply(split.photos[rows], split.trimaps[rows], draws[batch])
 
 
 def in_order(split: Split, batch_size: int) -> Iterator[Batch]:
@@ -255,12 +283,15 @@ def figures(total: np.ndarray) -> tuple[float, float, float]:
     )
 
 
-def make_step(model: keras.Model, border: Border, optimizer: keras.Optimizer | None) -> Step:
+def make_step(
+    model: keras.Model, loss: Loss, border: Border, optimizer: keras.Optimizer | None
+) -> Step:
     """Return the step as one graph: with an optimizer it trains, without it only measures.
 
     The step takes photos (n, size, size, 3) and trimaps (n, size, size), both uint8, and
-    returns five float64 sums over the batch's counted pixels: binary cross-entropy, pixels,
-    intersection, union, pixels right.
+    returns five float64 sums over the batch's counted pixels: the loss, pixels,
+    intersection, union, pixels right. The loss `bce` is binary cross-entropy; `bce_dice` adds
+    1 − Dice of the probabilities over the whole batch, 2Σpt / Σ(p + t), to every pixel's.
     """
     size = model.input.shape[1]
     signature = [
@@ -272,15 +303,21 @@ def make_step(model: keras.Model, border: Border, optimizer: keras.Optimizer | N
         logits = model(photos, training=optimizer is not None)[..., 0]
         truth = (trimaps == PET) | (trimaps == BORDER) if border == "pet" else trimaps == PET
         counted = trimaps != BORDER if border == "ignored" else tf.ones_like(truth)
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(truth, tf.float32), logits)
-        loss = tf.reduce_sum(losses * tf.cast(counted, tf.float32))
         found = logits > 0
-        pixels = tf.math.count_nonzero(counted)
-        parts = (found & truth & counted, (found | truth) & counted, (found == truth) & counted)
-        counts = [pixels, *map(tf.math.count_nonzero, parts)]
-        return loss / tf.cast(pixels, tf.float32), tf.stack(
-            [tf.cast(loss, tf.float64), *(tf.cast(n, tf.float64) for n in counts)]
-        )
+        parts = (counted, found & truth & counted, (found | truth) & counted)
+        counts = [tf.math.count_nonzero(part) for part in (*parts, (found == truth) & counted)]
+        mean = mean_loss(logits, tf.cast(truth, tf.float32), tf.cast(counted, tf.float32))
+        sums = [tf.cast(number, tf.float64) for number in (mean, *counts)]
+        return mean, tf.stack([sums[0] * sums[1], *sums[1:]])
+
+    def mean_loss(logits: tf.Tensor, truth: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
+        mean = tf.reduce_sum(losses * counted) / tf.reduce_sum(counted)
+        if loss == "bce":
+            return mean
+        found = tf.sigmoid(logits) * counted
+        both = tf.reduce_sum(found * truth)
+        return mean + 1 - 2 * both / (tf.reduce_sum(found) + tf.reduce_sum(truth * counted))
 
     if optimizer is None:
 
@@ -293,9 +330,9 @@ def make_step(model: keras.Model, border: Border, optimizer: keras.Optimizer | N
     @tf.function(input_signature=signature)
     def train_step(photos: tf.Tensor, trimaps: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss, sums = measure(photos, trimaps)
+            mean, sums = measure(photos, trimaps)
         weights = model.trainable_variables
-        optimizer.apply(tape.gradient(loss, weights), weights)
+        optimizer.apply(tape.gradient(mean, weights), weights)
         return sums
 
     return cast(Step, train_step)

@@ -32,7 +32,7 @@ def build(size: int, base_channels: int, depth: int) -> keras.Model:
         x = layers.Conv2DTranspose(base_channels * 2**level, 2, strides=2, name=f"up{level}")(x)
         x = layers.Concatenate(name=f"skip{level}")([skips[level], x])
         x = double_conv(x, base_channels * 2**level, f"decoder{level}")
-    return keras.Model(photos, layers.Conv2D(1, 1, name="logits")(x), name="unet")
+    return keras.Model(photos, layers.Conv2D(1, 1, dtype="float32", name="logits")(x), name="unet")
 
 
 def double_conv(x: KerasTensor, channels: int, name: str) -> KerasTensor:
@@ -52,5 +52,7 @@ def double_conv(x: KerasTensor, channels: int, name: str) -> KerasTensor:
 def with_probabilities(model: keras.Model) -> keras.Model:
     """Return the same network with its logits made probabilities, (n, size, size, 1)."""
     return keras.Model(
-        model.input, layers.Activation("sigmoid", name="pet")(model.output), name="unet"
+        model.input,
+        layers.Activation("sigmoid", dtype="float32", name="pet")(model.output),
+        name="unet",
     )
