@@ -102,7 +102,7 @@ def repeat(here: results.Results, seed: int, follow: Callable[[str], None]) -> d
             YAML().dump(document, file)
         raw, arrays = (str(Path(path).absolute()) for path in DATA)
         call(folder, follow, "train", arrays, "model", "train.csv", "state")
-        call(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports")
+        call(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports", "state")
         return told(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
 
 

@@ -4,7 +4,8 @@ Reads: MODEL/model.keras, MODEL/history.csv, ARRAYS (of train and val the index 
 RAW/source.json.
 Writes: PREDICTIONS/probabilities.npy (n, size, size), uint8 in 1/255; and in REPORTS
 metrics.json, per_image.csv, history.csv, precision_recall.csv, confusion.csv, photos.csv,
-rejected.csv, data.json.
+rejected.csv, data.json. What a killed training would have gone on with, in STATE, goes once DVC
+has committed the training.
 """
 
 import shutil
@@ -16,7 +17,7 @@ from jaxtyping import Int64, UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from stages.petseg import arrays, command, metrics, params, progress, splits, tables
+from stages.petseg import arrays, checkpoint, command, metrics, params, progress, splits, tables
 from stages.petseg.arrays import Photo, Split
 from stages.petseg.errors import UserError
 
@@ -153,8 +154,10 @@ def main() -> None:
         model="folder with the model and its history",
         predictions="folder to write the probabilities to",
         reports="folder to write the numbers to",
+        state="folder in which train keeps what a killed run goes on with",
     )
     settings = params.load(Params, "evaluate")
+    checkpoint.clear(paths.state)
     test = arrays.load(paths.arrays / "test")
     source = tables.read_json(paths.raw / "source.json")
     # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once

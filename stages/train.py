@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from stages.petseg.model_file import Facts
     from stages.petseg.training import EpochRow, Schedule, State, Timing
 
-LOCK = Path("dvc.lock")
 TEMPORARY = "exps"  # in the path of the copies in which `dvc exp run --temp` and --queue work
 
 
@@ -118,10 +117,8 @@ def resumed(file: Path, settings: Params) -> "State":
     """
     from stages.petseg.training import State
 
+    checkpoint.clear(file.parent)
     found = checkpoint.load(file)
-    if found and checkpoint.committed(found[0].get("written", ""), LOCK):
-        file.unlink()
-        found = None
     if found is None:
         if TEMPORARY in Path.cwd().parts:
             print("in a temporary copy of DVC's: if this run is killed, the next starts over")

@@ -157,6 +157,8 @@ def test_what_dvc_could_not_commit_is_written_again_and_what_it_did_is_trained_a
     assert "trained to its end before, but not committed: written again" in again
     assert "epoch   3/3" not in again
     assert (repo / "dvc.lock").read_text() == lock
+    run_in(repo, "dvc", "repro", "evaluate")
+    assert not list((repo / "data/training").iterdir())  # committed: cleaned up
 
 
 def test_a_loss_that_explodes_stops_with_where_and_keeps_the_best(repo: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+LOCK = Path("dvc.lock")
 GENERATIONS = 2  # states on the disk: of this run, and of the one before it
 META = "meta"
 Arrays = dict[str, list[np.ndarray]]
@@ -70,6 +71,14 @@ def digest(folder: Path) -> str:
     ]
     text = json.dumps(rows, sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def clear(folder: Path) -> None:
+    """Remove the states of trainings that DVC has committed: they are over."""
+    for state in sorted(folder.glob("*.npz")):
+        found = load(state)
+        if found and committed(found[0].get("written", ""), LOCK):
+            state.unlink()
 
 
 def committed(found: str, lock: Path) -> bool:
