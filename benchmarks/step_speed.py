@@ -67,6 +67,7 @@ def with_our_step(resident: bool, precision: Literal["float32", "bfloat16"] = "f
         batch_size=BATCH,
         loss="bce",
         learning_rate=1e-3,
+        encoder_rate=1,
         warmup=0,
         decay="none",
         weight_decay=0,
@@ -76,9 +77,9 @@ def with_our_step(resident: bool, precision: Literal["float32", "bfloat16"] = "f
         colour=0.3,
         seed=0,
     )
-    model = unet.build(SIZE, BASE, DEPTH)
-    optimizer = training.make_optimizer(model, schedule, len(photos))
-    step = training.make_step(model, "bce", "pet", optimizer)
+    model = unet.build(SIZE, BASE, DEPTH, "plain")
+    parts = training.make_optimizers(model, schedule, len(photos))
+    step = training.make_step(model, "bce", "pet", parts)
     batches = training.ahead(training.shuffled(split, schedule, 1))
     if resident:
         one = next(batches)
@@ -93,7 +94,7 @@ def fit() -> float:
 
     from stages.petseg import unet
 
-    model = unet.build(SIZE, BASE, DEPTH)
+    model = unet.build(SIZE, BASE, DEPTH, "plain")
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),

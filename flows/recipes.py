@@ -36,7 +36,7 @@ def check_params(recipe: str | None) -> str:
     """
     from flows import commits
     from stages.petseg import results, review
-    from stages.train import check_size
+    from stages.train import check_network
 
     name, sections = params.read_recipe(recipe)
     known = schemas()
@@ -49,7 +49,7 @@ def check_params(recipe: str | None) -> str:
         stage: params.check(schema, name, stage, sections.get(stage))
         for stage, schema in known.items()
     }
-    check_size(checked["preprocess"].image_size, checked["train"].depth, name)
+    check_network(checked["preprocess"].image_size, checked["train"], name)
     review.limits(
         commits.HERE, results.yaml(commits.files_below(Path()), commits.HERE, "params.yaml")
     )

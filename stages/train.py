@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stages.petseg.model_file import Facts
     from stages.petseg.training import EpochRow, Schedule, State, Timing
 
+DEPTHS = {"efficientnet_lite0": 5}  # halvings that an encoder comes with
 TEMPORARY = "exps"  # in the path of the copies in which `dvc exp run --temp` and --queue work
 
 
@@ -35,6 +36,7 @@ TEMPORARY = "exps"  # in the path of the copies in which `dvc exp run --temp` an
 class Params:
     """`train` in params.yaml."""
 
+    encoder: Literal["plain", "efficientnet_lite0"]
     base_channels: Annotated[int, Field(ge=1, le=256)]
     depth: Annotated[int, Field(ge=1, le=6)]
     precision: Literal["float32", "bfloat16"]
@@ -43,6 +45,7 @@ class Params:
     batch_size: Annotated[int, Field(ge=1)]
     loss: Literal["bce", "bce_dice"]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
+    encoder_rate: Annotated[float, Field(gt=0, le=1)]
     warmup: Annotated[float, Field(ge=0, lt=1)]
     decay: Literal["none", "cosine"]
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
@@ -55,8 +58,14 @@ class Params:
     seed: Annotated[int, Field(ge=0)]
 
 
-def check_size(size: int, depth: int, recipe: str) -> None:
-    """Refuse an image that cannot be halved `depth` times."""
+def check_network(size: int, settings: Params, recipe: str) -> None:
+    """Refuse a depth that the encoder does not have, and an image that cannot be halved so often."""
+    depth, known = settings.depth, DEPTHS.get(settings.encoder, settings.depth)
+    if depth != known:
+        raise UserError(
+            f"{params.FILE}, recipe {recipe}: recipes.{recipe}.train.depth is {depth}; "
+            f"allowed with train.encoder {settings.encoder}: {known}"
+        )
     step = 2**depth
     if size % step:
         near = max(step, size // step * step)
@@ -146,7 +155,7 @@ def fit(
     backend.start(settings.seed, settings.precision)
     from stages.petseg import model_file, training, unet
 
-    model = unet.build(train.size, settings.base_channels, settings.depth)
+    model = unet.build(train.size, settings.base_channels, settings.depth, settings.encoder)
     whole = unet.with_probabilities(model)
     shown = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
     print(
@@ -168,8 +177,8 @@ def fit(
         try:
             for row, timing in epochs:
                 state.frames.append(model_file.probabilities(whole, shown))
-                print(progress_line(row, timing, settings.epochs, row is state.kept), flush=True)
                 tables.write_rows(log, training.Timing, state.timings)
+                print(progress_line(row, timing, settings.epochs, row is state.kept), flush=True)
         except training.StoppedError:
             print(f"stopped in epoch {state.epoch}; the next run goes on from there", flush=True)
             sys.exit(asked.exit_code)
@@ -212,7 +221,7 @@ def main() -> None:
     settings = params.load(Params, "train")
     recipe = params.active_recipe()
     train, val = arrays.load(paths.arrays / "train"), arrays.load(paths.arrays / "val")
-    check_size(train.size, settings.depth, recipe)
+    check_network(train.size, settings, recipe)
     for name, split in (("train", train), ("val", val)):
         check_classes(split, settings.border, paths.arrays / name)
     paths.log.parent.mkdir(parents=True, exist_ok=True)

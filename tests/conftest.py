@@ -26,6 +26,7 @@ SECTIONS = f"""
     {DEMO}
     preprocess: {{image_size: 32, val_share: 0.2, seed: 3, max_rejected: 0}}
     train:
+      encoder: plain
       base_channels: 2
       depth: 2
       precision: float32
@@ -34,6 +35,7 @@ SECTIONS = f"""
       batch_size: 4
       loss: bce
       learning_rate: 0.01
+      encoder_rate: 1
       warmup: 0
       decay: none
       weight_decay: 0

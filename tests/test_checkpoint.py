@@ -93,16 +93,22 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     assert any(words in line for line in process.stdout), f"it ended before {words!r}"
 
 
+def trained(folder: Path) -> dict[str, bytes]:
+    """Train, and return the outputs; neither a state nor a model is left."""
+    run_in(folder, *TRAIN)
+    found = outputs(folder)
+    for path in (folder / "data/state").iterdir():
+        path.unlink()
+    (folder / "data/again/model.keras").unlink()
+    return found
+
+
 def outputs(folder: Path) -> dict[str, bytes]:
     return {name: (folder / "data/again" / name).read_bytes() for name in OUTPUTS}
 
 
 def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(long: Path) -> None:
-    run_in(long, *TRAIN)
-    expected = outputs(long)
-    for path in (long / "data/state").iterdir():
-        path.unlink()
-    (long / "data/again/model.keras").unlink()
+    expected = trained(long)
     for epoch in (3, 20, 40):
         process = started(long)
         read_until(process, f"epoch {epoch:>3}/60")
@@ -114,6 +120,23 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(lo
     assert re.search(r"going on with epoch (4\d|5\d)", said)
     assert said.count("epoch ") < 25
     assert outputs(long) == expected
+
+
+def test_the_pretrained_network_goes_on_with_both_its_rates(repo: Path) -> None:
+    for before, after in (
+        ("encoder: plain", "encoder: efficientnet_lite0"),
+        ("depth: 2", "depth: 5"),
+        ("encoder_rate: 1", "encoder_rate: 0.1"),
+        ("epochs: 2", "epochs: 4"),
+    ):
+        replace(repo / "params.yaml", before, after)
+    expected = trained(repo)
+    process = started(repo)
+    read_until(process, "epoch   2/4")
+    process.kill()
+    process.communicate()
+    assert "going on with epoch" in run_in(repo, *TRAIN)
+    assert outputs(repo) == expected
 
 
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -7,12 +7,13 @@ import pytest
 from tests.conftest import TINY, run_in
 
 CASES = {
-    "an unknown key": ("depth: 2", "deep: 2", ["recipes.tiny.train.deep is unknown", "known: base_channels, depth"]),
+    "an unknown key": ("depth: 2", "deep: 2", ["recipes.tiny.train.deep is unknown", "known: encoder, base_channels, depth"]),
     "a missing key": ("      depth: 2\n", "", ["recipes.tiny.train.depth is missing", "a whole number ≥ 1 and ≤ 6"]),
     "no epochs": ("epochs: 2", "epochs: 0", ["recipes.tiny.train.epochs is 0", "a whole number ≥ 1"]),
     "a word for a number": ("depth: 2", "depth: two", ["recipes.tiny.train.depth is 'two'", "a whole number"]),
     "a wrong word": ("border: pet", "border: cat", ["recipes.tiny.train.border is 'cat'", "pet, background, ignored"]),
-    "an odd size": ("image_size: 32", "image_size: 34", ["recipes.tiny.preprocess.image_size is 34", "multiples of 4, such as 32 or 36"]),
+    "an odd size": ("image_size: 32", "image_size: 34", ["recipes.tiny.preprocess.image_size is 34", "depth 2: multiples of 4, such as 32 or 36"]),
+    "another depth than the encoder's": ("encoder: plain", "encoder: efficientnet_lite0", ["recipes.tiny.train.depth is 2", "train.encoder efficientnet_lite0: 5"]),
     "no such recipe": ("recipe: tiny", "recipe: tony", ["tony does not exist", "allowed: tiny, other"]),
     "no such source": ("source: demo", "source: moon", ["recipes.tiny.download.source is moon", "archives, demo"]),
     "a missing section": ("    report: {gallery: 2, frame_seconds: 0.5}\n", "", ["recipes.tiny.report is missing"]),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from stages import train
 from stages.petseg import backend
 from stages.petseg.arrays import Photo, Split
 from stages.petseg.errors import UserError
@@ -46,7 +45,7 @@ def build(seed: int = 1) -> "keras.Model":
     from stages.petseg import unet
 
     keras.utils.set_random_seed(seed)
-    return unet.build(16, 4, 2)
+    return unet.build(16, 4, 2, "plain")
 
 
 def plan(**changes: Any) -> "Schedule":
@@ -58,6 +57,7 @@ def plan(**changes: Any) -> "Schedule":
         "batch_size": 8,
         "loss": "bce",
         "learning_rate": 0.01,
+        "encoder_rate": 1,
         "warmup": 0,
         "decay": "none",
         "weight_decay": 0,
@@ -183,11 +183,11 @@ def test_the_rate_rises_in_the_warm_up_and_falls_along_a_cosine() -> None:
     from stages.petseg import training
 
     def rates(**changes: Any) -> list[float]:
-        optimizer = training.make_optimizer(build(), plan(epochs=2, **changes), 40)  # 10 steps
+        (part,) = training.make_optimizers(build(), plan(epochs=2, **changes), 40)  # 10 steps
         found = []
         for step in range(10):
-            optimizer.iterations.assign(step)
-            found.append(float(optimizer.learning_rate))
+            part.optimizer.iterations.assign(step)
+            found.append(float(part.optimizer.learning_rate))
         return found
 
     assert rates() == pytest.approx([0.01] * 10)
@@ -207,8 +207,8 @@ def test_weight_decay_shrinks_kernels_and_spares_biases() -> None:
     weights = model.trainable_variables
     for variable in weights:
         variable.assign(tf.ones_like(variable))
-    optimizer = training.make_optimizer(model, plan(weight_decay=0.1), 40)
-    optimizer.apply([tf.zeros_like(variable) for variable in weights], weights)
+    (part,) = training.make_optimizers(model, plan(weight_decay=0.1), 40)
+    part.optimizer.apply([tf.zeros_like(variable) for variable in weights], weights)
     for variable in weights:
         expected = 1 if "bias" in variable.path else 1 - 0.1 * 0.01
         assert np.allclose(variable, expected)
@@ -265,12 +265,3 @@ def test_a_broken_model_file_names_the_remedy(tmp_path: Path) -> None:
         UserError, match=r"a.keras: not a model of this project .* run `dvc repro train`"
     ):
         model_file.load(tmp_path / "a.keras")
-
-
-def test_a_size_that_the_depth_does_not_divide_names_both_keys() -> None:
-    train.check_size(48, 4, "mine")
-    with pytest.raises(
-        UserError,
-        match=r"recipes.mine.preprocess.image_size is 50; .*depth 4: multiples of 16, such as 48 or 64",
-    ):
-        train.check_size(50, 4, "mine")

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from jaxtyping import UInt8
 
-from stages.petseg import augment, progress
+from stages.petseg import augment, lite0, progress
 from stages.petseg.archives import BORDER, PET
 from stages.petseg.arrays import Split
 from stages.petseg.errors import UserError
@@ -59,6 +59,7 @@ class Schedule:
     batch_size: int
     loss: Loss
     learning_rate: float  # the highest
+    encoder_rate: float  # share of it for weights that come pretrained
     warmup: float  # share of all steps over which the rate rises from 0
     decay: Decay  # of the learning rate: none, or along half a cosine to 0 at the last step
     weight_decay: float
@@ -117,6 +118,14 @@ class State:
         )
 
 
+@dataclass(frozen=True)
+class Part:
+    """An optimizer, and the weights of the model that it changes."""
+
+    optimizer: keras.Optimizer
+    weights: list[keras.Variable]
+
+
 class StoppedError(Exception):
     """The training was asked to stop, and has saved its state."""
 
@@ -144,18 +153,18 @@ def run(
         StoppedError: `stop()` was true after a step; the state is saved.
         DivergedError: the loss is no number any more, or above 100 nats per pixel.
     """
-    optimizer = make_optimizer(model, schedule, len(train))
-    restore(model, optimizer, state)
-    train_step = make_step(model, schedule.loss, schedule.border, optimizer)
+    parts = make_optimizers(model, schedule, len(train))
+    restore(model, parts, state)
+    train_step = make_step(model, schedule.loss, schedule.border, parts)
     val_step = make_step(model, schedule.loss, schedule.border, None)
 
     def keep() -> None:
         state.weights = model.get_weights()
-        state.optimizer = [variable.numpy() for variable in optimizer.variables]
+        state.optimizer = [variable.numpy() for variable in variables(parts)]
         save(state)
 
     def stepped(sums: np.ndarray, where: str) -> None:
-        check(sums, f"epoch {state.epoch}, {where}", float(optimizer.learning_rate))
+        check(sums, f"epoch {state.epoch}, {where}", float(parts[0].optimizer.learning_rate))
         if stop():
             keep()
             raise StoppedError
@@ -190,11 +199,16 @@ def run(
         keep()
 
 
-def restore(model: keras.Model, optimizer: keras.Optimizer, state: State) -> None:
-    """Give network and optimizer what they had when the state was saved."""
+def variables(parts: list[Part]) -> list[keras.Variable]:
+    """Return what the optimizers remember."""
+    return [variable for part in parts for variable in part.optimizer.variables]
+
+
+def restore(model: keras.Model, parts: list[Part], state: State) -> None:
+    """Give network and optimizers what they had when the state was saved."""
     if state.weights:
         model.set_weights(state.weights)
-        for variable, value in zip(optimizer.variables, state.optimizer, strict=True):
+        for variable, value in zip(variables(parts), state.optimizer, strict=True):
             variable.assign(value)
 
 
@@ -236,21 +250,41 @@ def check(sums: np.ndarray, where: str, rate: float) -> None:
         )
 
 
-def make_optimizer(model: keras.Model, schedule: Schedule, photos: int) -> keras.Optimizer:
-    """Return Adam, or with a weight decay AdamW (Loshchilov and Hutter 2019), with its rate by step."""
+def make_optimizers(model: keras.Model, schedule: Schedule, photos: int) -> list[Part]:
+    """Return who changes which weights: new ones at the schedule's rate, pretrained at a share of it.
+
+    It is Adam, or with a weight decay AdamW (Loshchilov and Hutter 2019).
+    """
+    ready = [layer for layer in model.layers if lite0.pretrained(layer)]
+    new = [layer for layer in model.layers if layer not in ready]
+    parts = []
+    for layers, highest in (
+        (new, schedule.learning_rate),
+        (ready, schedule.learning_rate * schedule.encoder_rate),
+    ):
+        weights = [weight for layer in layers for weight in layer.trainable_variables]
+        if weights:
+            rate = make_rate(schedule, highest, photos)
+            optimizer = keras.optimizers.Adam(rate, weight_decay=schedule.weight_decay or None)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+            optimizer.build(weights)
+            parts.append(Part(optimizer, weights))
+    return parts
+
+
+def make_rate(
+    schedule: Schedule, highest: float, photos: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate by step."""
     steps = schedule.epochs * math.ceil(photos / schedule.batch_size)
     rising = round(schedule.warmup * steps)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if rising else schedule.learning_rate,
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if rising else highest,
         steps - rising,
         alpha={"none": 1.0, "cosine": 0.0}[schedule.decay],
-        warmup_target=schedule.learning_rate if rising else None,
+        warmup_target=highest if rising else None,
         warmup_steps=rising,
     )
-    optimizer = keras.optimizers.Adam(rate, weight_decay=schedule.weight_decay or None)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    optimizer.build(model.trainable_variables)
-    return optimizer
 
 
 def shuffled(split: Split, schedule: Schedule, epoch: int, done: int = 0) -> Iterator[Batch]:
@@ -283,10 +317,8 @@ def figures(total: np.ndarray) -> tuple[float, float, float]:
     )
 
 
-def make_step(
-    model: keras.Model, loss: Loss, border: Border, optimizer: keras.Optimizer | None
-) -> Step:
-    """Return the step as one graph: with an optimizer it trains, without it only measures.
+def make_step(model: keras.Model, loss: Loss, border: Border, parts: list[Part] | None) -> Step:
+    """Return the step as one graph: with optimizers it trains, without them only measures.
 
     The step takes photos (n, size, size, 3) and trimaps (n, size, size), both uint8, and
     returns five float64 sums over the batch's counted pixels: the loss, pixels,
@@ -300,12 +332,12 @@ def make_step(
     ]
 
     def measure(photos: tf.Tensor, trimaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = model(photos, training=optimizer is not None)[..., 0]
+        logits = model(photos, training=parts is not None)[..., 0]
         truth = (trimaps == PET) | (trimaps == BORDER) if border == "pet" else trimaps == PET
         counted = trimaps != BORDER if border == "ignored" else tf.ones_like(truth)
         found = logits > 0
-        parts = (counted, found & truth & counted, (found | truth) & counted)
-        counts = [tf.math.count_nonzero(part) for part in (*parts, (found == truth) & counted)]
+        areas = (counted, found & truth & counted, (found | truth) & counted)
+        counts = [tf.math.count_nonzero(area) for area in (*areas, (found == truth) & counted)]
         mean = mean_loss(logits, tf.cast(truth, tf.float32), tf.cast(counted, tf.float32))
         sums = [tf.cast(number, tf.float64) for number in (mean, *counts)]
         return mean, tf.stack([sums[0] * sums[1], *sums[1:]])
@@ -319,7 +351,7 @@ def make_step(
         both = tf.reduce_sum(found * truth)
         return mean + 1 - 2 * both / (tf.reduce_sum(found) + tf.reduce_sum(truth * counted))
 
-    if optimizer is None:
+    if parts is None:
 
         @tf.function(input_signature=signature)
         def test_step(photos: tf.Tensor, trimaps: tf.Tensor) -> tf.Tensor:
@@ -331,8 +363,9 @@ def make_step(
     def train_step(photos: tf.Tensor, trimaps: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             mean, sums = measure(photos, trimaps)
-        weights = model.trainable_variables
-        optimizer.apply(tape.gradient(mean, weights), weights)
+        gradients = tape.gradient(mean, [part.weights for part in parts])
+        for part, found in zip(parts, gradients, strict=True):
+            part.optimizer.apply(found, part.weights)
         return sums
 
     return cast(Step, train_step)

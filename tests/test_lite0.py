@@ -1,0 +1,56 @@
+"""The pretrained encoder, against the original network; and what is trained slower for it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.petseg import backend
+from tests.test_training import plan
+
+ORIGINAL = Path(__file__).parent / "lite0_activations.npz"  # benchmarks/lite0_activations.py
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tensorflow() -> None:
+    backend.start(seed=1)
+
+
+def test_the_encoder_gives_the_original_networks_features() -> None:
+    import keras
+
+    from stages.petseg import lite0
+
+    original = np.load(ORIGINAL, allow_pickle=False)
+    photos = keras.Input((64, 64, 3), dtype="uint8")
+    model = keras.Model(photos, lite0.features(photos))
+    lite0.load(model)
+    found = model(original["photo"][None])
+    assert len(found) == 5
+    for number, features in enumerate(found):
+        expected = original[f"features{number}"]
+        np.testing.assert_allclose(np.asarray(features)[0], expected, atol=2e-4, rtol=1e-4)
+
+
+def test_every_weight_of_the_encoder_is_loaded_and_none_of_the_decoder() -> None:
+    from stages.petseg import lite0, unet
+
+    model, other = (unet.build(64, 4, 5, "efficientnet_lite0") for _ in range(2))
+    for layer, again in zip(model.layers, other.layers, strict=True):
+        for one, two in zip(layer.get_weights()[:1], again.get_weights(), strict=False):
+            assert (one == two).all() == lite0.pretrained(layer), layer.name
+
+
+def test_pretrained_weights_change_by_a_share_of_the_rate() -> None:
+    import tensorflow as tf
+
+    from stages.petseg import training, unet
+
+    model = unet.build(32, 2, 5, "efficientnet_lite0")
+    parts = training.make_optimizers(model, plan(learning_rate=0.01, encoder_rate=0.1), 4)
+    for part, expected in zip(parts, (0.01, 0.001), strict=True):
+        before = [variable.numpy() for variable in part.weights]
+        part.optimizer.apply([tf.ones_like(variable) for variable in before], part.weights)
+        for old, new in zip(before, part.weights, strict=True):
+            assert np.abs(new.numpy() - old) == pytest.approx(expected, rel=1e-2)
+    assert sum(len(part.weights) for part in parts) == len(model.trainable_variables)
