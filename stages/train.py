@@ -36,7 +36,7 @@ TEMPORARY = "exps"  # in the path of the copies in which `dvc exp run --temp` an
 class Params:
     """`train` in params.yaml."""
 
-    encoder: Literal["plain", "efficientnet_lite0"]
+    encoder: Literal["plain", "strided", "efficientnet_lite0"]
     base_channels: Annotated[int, Field(ge=1, le=256)]
     depth: Annotated[int, Field(ge=1, le=6)]
     precision: Literal["float32", "bfloat16"]
@@ -53,6 +53,7 @@ class Params:
     flip: bool
     crop: Annotated[float, Field(gt=0, le=1)]
     colour: Annotated[float, Field(ge=0, lt=1)]
+    mirror_average: bool
     threshold: Annotated[float, Field(gt=0, lt=1)]
     snapshots: Annotated[int, Field(ge=1, le=16)]
     seed: Annotated[int, Field(ge=0)]
@@ -156,7 +157,7 @@ def fit(
     from stages.petseg import model_file, training, unet
 
     model = unet.build(train.size, settings.base_channels, settings.depth, settings.encoder)
-    whole = unet.with_probabilities(model)
+    whole = unet.with_probabilities(model, settings.mirror_average)
     shown = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
     print(
         f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import psutil
 import pytest
 
 import tests.shapes  # noqa: F401 - named in pyproject.toml, and looked up without an import
@@ -43,6 +44,7 @@ SECTIONS = f"""
       flip: true
       crop: 1
       colour: 0
+      mirror_average: false
       threshold: 0.5
       snapshots: 2
       seed: 3
@@ -90,6 +92,14 @@ def run_in(folder: Path, *command: str, fails: bool = False) -> str:
 def ran(output: str) -> list[str]:
     """Return the stages that a `dvc repro` really ran, in order."""
     return re.findall(r"^> python -m stages\.(\w+)", output, flags=re.MULTILINE)
+
+
+def ended(process: psutil.Process) -> bool:
+    """Return whether a process is over; where nobody asks how it ended, it stays as a zombie."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def replace(path: Path, old: str, new: str) -> None:

@@ -122,9 +122,10 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(lo
     assert outputs(long) == expected
 
 
-def test_the_pretrained_network_goes_on_with_both_its_rates(repo: Path) -> None:
+@pytest.mark.parametrize("encoder", ["strided", "efficientnet_lite0"])
+def test_running_averages_and_both_rates_are_gone_on_with(repo: Path, encoder: str) -> None:
     for before, after in (
-        ("encoder: plain", "encoder: efficientnet_lite0"),
+        ("encoder: plain", f"encoder: {encoder}"),
         ("depth: 2", "depth: 5"),
         ("encoder_rate: 1", "encoder_rate: 0.1"),
         ("epochs: 2", "epochs: 4"),

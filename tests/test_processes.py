@@ -9,6 +9,7 @@ import pytest
 
 from flows import processes
 from stages.petseg import progress
+from tests.conftest import ended
 
 BAR = """
 import time
@@ -71,4 +72,4 @@ def test_what_does_not_heed_sigterm_is_killed_with_all_it_started(
         began = time.monotonic()
     assert time.monotonic() - began < 5
     assert process.returncode == -9
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert ended(child)

@@ -11,7 +11,16 @@ import psutil
 import pytest
 
 from stages.petseg import tables
-from tests.conftest import ENVIRONMENT, PARTS, TINY, copy_parts, replace, run_and_commit, run_in
+from tests.conftest import (
+    ENVIRONMENT,
+    PARTS,
+    TINY,
+    copy_parts,
+    ended,
+    replace,
+    run_and_commit,
+    run_in,
+)
 from tests.prefect_server import until
 
 RECIPE = (
@@ -220,7 +229,7 @@ def interrupted(folder: Path, *command: str) -> int:
     (training,) = trainings(process.pid)
     process.send_signal(signal.SIGINT)
     code = process.wait(30)
-    assert not training.is_running()
+    assert ended(training)
     return code
 
 

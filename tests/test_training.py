@@ -96,6 +96,36 @@ def test_the_unet_halves_and_doubles_and_joins_what_has_the_same_size() -> None:
     )
 
 
+def test_the_mirror_average_is_the_mean_of_what_both_images_give(tmp_path: Path) -> None:
+    from stages.petseg import model_file, unet
+
+    photos = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    one, both = (unet.with_probabilities(build(), mirror_average=each) for each in (False, True))
+    found, of_mirrors = (np.asarray(one(each)) for each in (photos, photos[:, :, ::-1]))
+    assert np.abs(found - of_mirrors[:, :, ::-1]).max() > 0.01  # it is not symmetric by itself
+    expected = (found + of_mirrors[:, :, ::-1]) / 2
+    np.testing.assert_allclose(both(photos), expected, atol=1e-6)
+    model_file.save(both, model_file.Facts(*FACTS), tmp_path / "model.keras")
+    again, _ = model_file.load(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(photos), expected, atol=1e-6)
+
+
+def test_the_strided_network_starts_at_half_the_resolution_and_sees_edges_at_the_whole() -> None:
+    from stages.petseg import unet
+
+    model = unet.build(16, 4, 2, "strided")
+    shapes = {layer.name: layer.output.shape[1:] for layer in model.layers}
+    assert shapes["encoder0_2"] == (8, 8, 4)
+    assert shapes["encoder1_2"] == (4, 4, 8)
+    assert shapes["skip1"] == (8, 8, 4 + 8)  # of the encoder, and doubled from below
+    assert shapes["skip0"] == (16, 16, 2 + 4)  # edges of the photo, and doubled from below
+    assert model.output.shape == (None, 16, 16, 1)
+    # stem 3x3x3x4; 3x3x4x4 twice; 3x3x4x8, 3x3x8x8; edges 3x3x3x2+2; 3x3x12 then 12x4;
+    # 3x3x6 then 6x4; 4+1; and four numbers a channel of each batch norm
+    kernels = 108 + 288 + 288 + 576 + 56 + 108 + 48 + 54 + 24 + 5
+    assert model.count_params() == kernels + 4 * (4 + 4 + 4 + 8 + 8 + 4 + 4)
+
+
 def test_training_learns_and_the_same_seed_gives_the_same_history() -> None:
     rows = history()
     assert rows[-1].val_iou > 0.9
@@ -246,10 +276,12 @@ def test_in_bfloat16_it_learns_and_keeps_weights_and_logits_in_float32() -> None
 def test_equal_weights_give_equal_bytes_and_the_file_predicts_alike(tmp_path: Path) -> None:
     from stages.petseg import model_file, unet
 
-    model = unet.with_probabilities(build())
+    model = unet.with_probabilities(build(), mirror_average=False)
     facts = model_file.Facts(*FACTS)
     model_file.save(model, facts, tmp_path / "a.keras")
-    model_file.save(unet.with_probabilities(build()), facts, tmp_path / "b.keras")
+    model_file.save(
+        unet.with_probabilities(build(), mirror_average=False), facts, tmp_path / "b.keras"
+    )
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     loaded, found = model_file.load(tmp_path / "a.keras")
     photos = squares(2).photos

@@ -1,4 +1,4 @@
-"""Build the network: the classic U-Net, or a light decoder on a pretrained encoder."""
+"""Build the network: the classic U-Net, or a light decoder on a quicker or a pretrained encoder."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from keras import KerasTensor, layers
 
 from stages.petseg import lite0
 
-Encoder = Literal["plain", "efficientnet_lite0"]
+Encoder = Literal["plain", "strided", "efficientnet_lite0"]
 
 
 def build(size: int, base_channels: int, depth: int, encoder: Encoder) -> keras.Model:
@@ -17,7 +17,7 @@ def build(size: int, base_channels: int, depth: int, encoder: Encoder) -> keras.
         size: the side of a photo in pixels, divisible by 2 ** depth.
         base_channels: channels at full resolution.
         depth: number of halvings; 5 for efficientnet_lite0.
-        encoder: what halves the resolution, see `plain` and `pretrained`.
+        encoder: what halves the resolution, see `plain`, `strided` and `pretrained`.
 
     Returns:
         A model from photos (n, size, size, 3), uint8 RGB, to logits (n, size, size, 1),
@@ -67,36 +67,94 @@ def double_conv(x: KerasTensor, channels: int, name: str) -> KerasTensor:
     return x
 
 
-def pretrained(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
-    """Return the features of a light decoder on EfficientNet-Lite0 at full resolution.
+def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
+    """Return features at full resolution from an encoder whose first convolution halves it.
 
-    Each level doubles the resolution bilinearly and has one separable convolution; its channels
-    double from half the resolution on.
+    Each of its levels has two 3×3 convolutions, and up to eight times the base channels. Half
+    the resolution is a quarter of the work: it sees that many more photos in the same time.
     """
-    *skips, x = lite0.features(photos)
-    for level in reversed(range(depth)):
-        x = layers.UpSampling2D(interpolation="bilinear", name=f"up{level}")(x)
+    full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(photos)
+    stem = layers.Conv2D(base_channels, 3, 2, padding="same", use_bias=False, name="stem")
+    x, found = normed(stem(full), "stem"), []
+    for level in range(depth):
         if level:
-            x = layers.Concatenate(name=f"skip{level}")([skips[level - 1], x])
+            x = layers.MaxPooling2D(name=f"down{level}")(x)
+        for number in (1, 2):
+            conv = layers.Conv2D(
+                base_channels * min(2**level, 8),
+                3,
+                padding="same",
+                use_bias=False,
+                kernel_initializer="he_normal",
+                name=f"encoder{level}_{number}",
+            )
+            x = normed(conv(x), conv.name)
+        found.append(x)
+    return light_decoder(full, found, base_channels, normalised=True)
+
+
+def pretrained(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
+    """Return the features of the light decoder on EfficientNet-Lite0 at full resolution."""
+    full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_full")(photos)
+    return light_decoder(full, lite0.features(photos), base_channels, normalised=False)
+
+
+def light_decoder(
+    photos: KerasTensor, features: list[KerasTensor], base_channels: int, normalised: bool
+) -> KerasTensor:
+    """Double the resolution bilinearly and take one separable convolution, level by level.
+
+    Args:
+        photos: scaled; one convolution looks for edges there, which halves have blurred.
+        features: of the encoder, from half the photo's resolution down.
+        base_channels: at full and at half resolution; they double from there down.
+        normalised: batch norm before each ReLU; without, the convolution has it inside.
+    """
+    edges = layers.Conv2D(
+        max(1, base_channels // 2), 3, padding="same", activation="relu", name="edges"
+    )
+    *skips, x = (edges(photos), *features)
+    for level in reversed(range(len(skips))):
+        x = layers.UpSampling2D(interpolation="bilinear", name=f"up{level}")(x)
+        x = layers.Concatenate(name=f"skip{level}")([skips[level], x])
         x = layers.SeparableConv2D(
             base_channels * 2 ** max(0, level - 1),
             3,
             padding="same",
-            activation="relu",
+            use_bias=not normalised,
+            activation=None if normalised else "relu",
             depthwise_initializer=keras.initializers.RandomNormal(stddev=1 / 3),  # sees 9 pixels
             pointwise_initializer="he_normal",
             name=f"decoder{level}",
         )(x)
+        x = normed(x, f"decoder{level}") if normalised else x
     return x
 
 
-BUILDERS = {"plain": plain, "efficientnet_lite0": pretrained}
+def normed(x: KerasTensor, name: str) -> KerasTensor:
+    """Batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167), and ReLU."""
+    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def with_probabilities(model: keras.Model) -> keras.Model:
-    """Return the same network with its logits made probabilities, (n, size, size, 1)."""
-    return keras.Model(
-        model.input,
-        layers.Activation("sigmoid", dtype="float32", name="pet")(model.output),
-        name="unet",
-    )
+BUILDERS = {"plain": plain, "strided": strided, "efficientnet_lite0": pretrained}
+
+
+def with_probabilities(model: keras.Model, mirror_average: bool) -> keras.Model:
+    """Return the same network with its logits made probabilities, (n, size, size, 1).
+
+    Args:
+        model: from photos to logits; its weights are shared, not copied.
+        mirror_average: predict the mirror image, too, and return the mean of both.
+    """
+    sigmoid = layers.Activation("sigmoid", dtype="float32", name="pet")
+    if not mirror_average:
+        return keras.Model(model.input, sigmoid(model.output), name="unet")
+    photos = layers.Input(model.input.shape[1:], dtype="uint8", name="photos")
+    both = [sigmoid(model(photos)), mirrored(sigmoid(model(mirrored(photos))))]
+    return keras.Model(photos, layers.Average(name="mean")(both), name="unet")
+
+
+def mirrored(pictures: KerasTensor) -> KerasTensor:
+    """Return (n, size, size, channels) left to right."""
+    return keras.ops.flip(pictures, axis=2)
