@@ -1,6 +1,6 @@
 r"""Compares choices of a recipe's training by validation IoU, over seeds: what earns its place.
 
-    .venv/bin/python benchmarks/options.py data/arrays data/options --recipe oxford \
+    .venv/bin/python benchmarks/options.py data/arrays data/options --recipe oxford-best \
         --seeds 1 2 3 --try "as it is" --try "no crop: crop=1" --try "bce: loss=bce"
 
 Every choice is NAME: KEY=VALUE … of the recipe's train section, and trained once a seed, in turn,

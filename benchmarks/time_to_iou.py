@@ -1,6 +1,6 @@
 """Times how long the recipes train until they are as good as the keras.io example in the end.
 
-    .venv/bin/python benchmarks/time_to_iou.py data/arrays --recipes oxford-pretrained oxford
+    .venv/bin/python benchmarks/time_to_iou.py data/arrays --recipes oxford-pretrained oxford-best
 
 The example is "Image segmentation with a U-Net-like architecture" (keras.io, F. Chollet): its
 Xception-style network, Adam with 1e-4, no augmentation, 15 epochs of `model.fit` on float32 arrays
