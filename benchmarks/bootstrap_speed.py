@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from stages.petseg import metrics, paired
+from stages.petseg import bootstrap, metrics, paired
 
 PIXELS = 128 * 128
 
@@ -29,9 +29,9 @@ def counts(photos: int, seed: int) -> np.ndarray:
 
 def loop(base: np.ndarray, head: np.ndarray) -> list[float]:
     """Return the IoU's difference in each resample, one after the other."""
-    rng = np.random.default_rng(paired.SEED)
+    rng = np.random.default_rng(bootstrap.SEED)
     found = []
-    for _ in range(paired.RESAMPLES):
+    for _ in range(bootstrap.RESAMPLES):
         drawn = rng.integers(0, len(base), len(base))
         old, new = (metrics.headline(side[drawn]) for side in (base, head))
         found.append(new["iou"] - old["iou"])

@@ -25,7 +25,7 @@ LONGEST = 25.0  # seconds until a kill
 def train(folder: Path, name: str, seconds: float | None) -> bool:
     """Train into a folder; return whether it came to its end within the seconds."""
     command = [sys.executable, "-m", "stages.train", str(ROOT / "data/arrays")]
-    outputs = (f"{name}/model", f"{name}/times.csv", f"{name}/state")
+    outputs = (f"{name}/model", f"{name}/times.csv", f"{name}/state", f"{name}/origins")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [*command, *outputs], cwd=folder, env=environment, stdout=subprocess.DEVNULL

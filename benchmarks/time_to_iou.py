@@ -86,7 +86,16 @@ def ours(recipe: str, folder: Path, target: float) -> float | None:
     with tempfile.TemporaryDirectory() as name:
         with (Path(name) / params.FILE).open("w") as file:
             YAML().dump({"recipe": recipe, "recipes": {recipe: sections}}, file)
-        command = [sys.executable, "-m", "stages.train", str(folder), "model", "times.csv", "state"]
+        command = [
+            sys.executable,
+            "-m",
+            "stages.train",
+            str(folder),
+            "model",
+            "times.csv",
+            "state",
+            "origins",
+        ]
         log = Path(name) / "log"
         extra = {"PYTHONPATH": str(ROOT)}
         with processes.started(command, log, extra, Path(name)) as process:

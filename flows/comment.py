@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from stages.petseg import paired, results, review
+from stages.petseg import bootstrap, results, review
 from stages.petseg.review import Loss, Move, Review
 
 LIMIT = 60_000  # characters that a comment may have
@@ -98,7 +98,7 @@ def remarks(found: Review, lagging: bool) -> list[str]:
 def worth(found: Review) -> str:
     """Return what the intervals are, and what they leave out."""
     text = (
-        f"The intervals are over photos (paired bootstrap, {paired.RESAMPLES:,} resamples), "
+        f"The intervals are over photos (paired bootstrap, {bootstrap.RESAMPLES:,} resamples), "
         "with one training each. "
     )
     seeds, main = found.base.seeds, found.main

@@ -10,7 +10,7 @@ from dvc.api import DVCFileSystem
 from dvc.config import Config
 from jaxtyping import UInt8
 
-from stages.petseg import figures, metrics
+from stages.petseg import figures, thresholds
 from stages.petseg.results import Results
 from stages.petseg.review import Loss, Review
 
@@ -62,7 +62,7 @@ def of_losses(found: Review, losses: Sequence[Loss]) -> Pictures:
 
 def masks(side: Results, names: Sequence[str]) -> list[Any]:
     """Return what a side predicts as pet, as `evaluate` counted it."""
-    least = metrics.least(side.data["model"]["threshold"])
+    least = thresholds.least(side.data["model"]["threshold"])
     return [found >= least for found in rows(side, PREDICTIONS, names)]
 
 

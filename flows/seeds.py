@@ -101,7 +101,7 @@ def repeat(here: results.Results, seed: int, follow: Callable[[str], None]) -> d
         with (folder / params.FILE).open("w") as file:
             YAML().dump(document, file)
         raw, arrays = (str(Path(path).absolute()) for path in DATA)
-        call(folder, follow, "train", arrays, "model", "train.csv", "state")
+        call(folder, follow, "train", arrays, "model", "train.csv", "state", "origins")
         call(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports", "state")
         return told(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
 

@@ -2,8 +2,8 @@
 
 Reads: ARRAYS/train, ARRAYS/val.
 Writes: MODEL/model.keras, MODEL/history.csv, MODEL/snapshots.npz (a few validation photos,
-their trimaps, and what each epoch made of them). LOG gets the times, which are no result, and
-STATE what a run that is killed goes on with.
+their trimaps, and what each epoch made of them). LOG and ORIGINS get times and machine, which are no
+result, and STATE what a run that is killed goes on with.
 """
 
 import hashlib
@@ -17,7 +17,17 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from stages.petseg import arrays, checkpoint, command, interrupts, params, tables
+from stages.petseg import (
+    arrays,
+    backend,
+    checkpoint,
+    command,
+    interrupts,
+    origin,
+    params,
+    tables,
+    thresholds,
+)
 from stages.petseg.archives import BACKGROUND, BORDER, PET
 from stages.petseg.arrays import Split
 from stages.petseg.errors import UserError
@@ -54,7 +64,6 @@ class Params:
     crop: Annotated[float, Field(gt=0, le=1)]
     colour: Annotated[float, Field(ge=0, lt=1)]
     mirror_average: bool
-    threshold: Annotated[float, Field(gt=0, lt=1)]
     snapshots: Annotated[int, Field(ge=1, le=16)]
     seed: Annotated[int, Field(ge=0)]
 
@@ -150,10 +159,8 @@ def fit(
         UserError: the loss is no number any more; the last good model then lies beside `file`.
         SystemExit: SIGTERM or Ctrl-C; the state is saved in `file`.
     """
-    # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
-    from stages.petseg import backend
-
     backend.start(settings.seed, settings.precision)
+    # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
     from stages.petseg import model_file, training, unet
 
     model = unet.build(train.size, settings.base_channels, settings.depth, settings.encoder)
@@ -188,7 +195,8 @@ def fit(
                 raise UserError(f"{error}; no epoch was done") from None
             model.set_weights(state.best)
             good = file.with_name("last_good.keras")
-            model_file.save(whole, facts(settings, recipe, train, val, state), good)
+            known = facts(whole, settings, recipe, train, val, state.kept.epoch)
+            model_file.save(whole, known, good)
             raise UserError(
                 f"{error}; epoch {state.kept.epoch}, the best so far, is kept in {good}"
             ) from None
@@ -196,17 +204,32 @@ def fit(
     return whole, state
 
 
-def facts(settings: Params, recipe: str, train: Split, val: Split, state: "State") -> "Facts":
+def best_threshold(model: "keras.Model", val: Split, settings: Params) -> float:
+    """Return the threshold with the highest validation IoU under the training's border policy."""
+    from stages.petseg import model_file
+
+    counts = np.zeros((len(thresholds.CLASSES), thresholds.LEVELS), np.int64)
+    for start in range(0, len(val), settings.batch_size):
+        part = slice(start, start + settings.batch_size)
+        found = model_file.probabilities(model, np.asarray(val.photos[part]))
+        counts += thresholds.histogram(np.asarray(val.trimaps[part]), found)
+    return thresholds.best(counts, settings.border)
+
+
+def facts(
+    model: "keras.Model", settings: Params, recipe: str, train: Split, val: Split, epoch: int
+) -> "Facts":
     """Return what the model's file says of the model."""
     from stages.petseg.model_file import Facts
 
     return Facts(
-        train.size,
-        settings.threshold,
-        settings.border,
-        recipe,
-        data_hash(train, val),
-        state.kept.epoch,
+        image_size=train.size,
+        threshold=best_threshold(model, val, settings),
+        border=settings.border,
+        recipe=recipe,
+        data_sha256=data_hash(train, val),
+        epoch=epoch,
+        versions=versions(),
     )
 
 
@@ -218,6 +241,7 @@ def main() -> None:
         model="folder to write",
         log="file for the times, outside DVC's outputs",
         state="folder for what a killed run goes on with, outside DVC's outputs",
+        origins="folder for when and where models were trained, outside DVC's outputs",
     )
     settings = params.load(Params, "train")
     recipe = params.active_recipe()
@@ -227,19 +251,26 @@ def main() -> None:
         check_classes(split, settings.border, paths.arrays / name)
     paths.log.parent.mkdir(parents=True, exist_ok=True)
     # a run with anything else than these is another training
-    key = checkpoint.key(asdict(settings), recipe, data_hash(train, val), train.size, *versions())
+    key = checkpoint.key(asdict(settings), recipe, data_hash(train, val), train.size, versions())
     file = paths.state / f"{key}.npz"
     model, state = fit(settings, recipe, train, val, file, paths.log)
-    write(paths.model, model, facts(settings, recipe, train, val, state), state, val, settings)
+    known = facts(model, settings, recipe, train, val, state.kept.epoch)
+    write(paths.model, model, known, state, val, settings)
+    seconds = sum(timing.seconds for timing in state.timings)
+    made = origin.here(backend.device(), len(state.history), seconds)
+    origin.keep(paths.origins, paths.model / "model.keras", made)
     state.weights, state.optimizer = [], []  # it only has to be written, should DVC not commit it
     numbers, kept = state.packed()
     checkpoint.save(file, numbers | {"written": checkpoint.digest(paths.model)}, kept)
-    print(f"kept epoch {state.kept.epoch} with validation IoU {state.kept.val_iou:.4f}")
+    print(
+        f"kept epoch {state.kept.epoch} with validation IoU {state.kept.val_iou:.4f}; "
+        f"threshold {known.threshold:.2f}"
+    )
 
 
-def versions() -> list[str]:
+def versions() -> dict[str, str]:
     """Return the versions of what computes."""
-    return [f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "numpy")]
+    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
 def write(

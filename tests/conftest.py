@@ -45,11 +45,10 @@ SECTIONS = f"""
       crop: 1
       colour: 0
       mirror_average: false
-      threshold: 0.5
       snapshots: 2
       seed: 3
     evaluate: {{batch_size: 4}}
-    report: {{gallery: 2, frame_seconds: 0.5}}
+    report: {{gallery: 4, frame_seconds: 0.5}}
 """
 TINY = f"""recipe: tiny
 recipes:

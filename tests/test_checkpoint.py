@@ -14,7 +14,16 @@ import pytest
 from stages.petseg import checkpoint
 from tests.conftest import ENVIRONMENT, replace, run_in
 
-TRAIN = ("python", "-m", "stages.train", "data/arrays", "data/again", "data/t.csv", "data/state")
+TRAIN = (
+    "python",
+    "-m",
+    "stages.train",
+    "data/arrays",
+    "data/again",
+    "data/t.csv",
+    "data/state",
+    "data/o",
+)
 OUTPUTS = ("model.keras", "history.csv", "snapshots.npz")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.petseg import metrics
+from stages.petseg import metrics, thresholds
 
 # pet 1, background 2, border 3; predicted pet is True
 TRIMAP = np.array([[[1, 1, 3, 2], [1, 3, 2, 2]]], np.uint8)
@@ -21,7 +21,7 @@ def test_counts_are_pixels_by_class_and_prediction() -> None:
     [("pet", (3, 1, 2, 2)), ("background", (2, 2, 1, 3)), ("ignored", (2, 1, 1, 2))],
 )
 def test_the_border_policy_moves_or_drops_the_band(
-    border: metrics.Border, cells: tuple[int, ...]
+    border: thresholds.Border, cells: tuple[int, ...]
 ) -> None:
     c = metrics.confusion(np.array(COUNTS).sum(axis=0), border)
     assert (int(c.tp), int(c.fp), int(c.fn), int(c.tn)) == cells
@@ -54,9 +54,12 @@ def test_iou_of_two_empty_masks_is_one() -> None:
     assert nothing["iou"] == nothing["dice"] == nothing["precision"] == nothing["recall"] == 1.0
 
 
-def test_precision_and_recall_by_threshold() -> None:
-    trimap = np.array([[[1, 3, 2, 2]]], np.uint8)
-    probabilities = np.array([[[255, 100, 100, 0]]], np.uint8)
-    histogram = metrics.histogram(trimap, probabilities)
-    rows = metrics.precision_recall(histogram, [0, 100, 101])
-    assert rows == [(0.0, 0.5, 1.0), (0.3922, 0.6667, 1.0), (0.3961, 1.0, 0.5)]
+def test_what_was_measured_besides_counts_adds_up_over_photos() -> None:
+    # counts, then boundary intersection and union, boundary F, squared errors
+    first = [9, 0, 0, 0, 1, 0, 3, 4, 1.0, 0.5]
+    second = [0, 1, 0, 0, 0, 9, 1, 6, 0.5, 1.5]
+    values = metrics.headline(np.array([first, second]))
+    assert values["iou"] == 0.8182
+    assert values["boundary_iou"] == 0.4  # (3 + 1) / (4 + 6)
+    assert values["boundary_f_2px"] == 0.75
+    assert values["brier"] == 0.1  # (0.5 + 1.5) / 20

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import Int64
 
-from stages.petseg import metrics, paired
+from stages.petseg import bootstrap, metrics, paired
 
 PIXELS = 5000
 
@@ -28,14 +28,14 @@ def test_a_models_difference_to_itself_is_zero_in_every_resample() -> None:
     counts, _ = two_models(30, seed=0, better=0)
     found = paired.differences(counts, counts)
     assert set(found) == set(metrics.headline(counts))
-    assert all(paired.interval(samples) == (0, 0) for samples in found.values())
+    assert all(bootstrap.interval(samples) == (0, 0) for samples in found.values())
     assert paired.iou_interval(counts, counts, among=5, seed=1) == (0, 0)
 
 
 def test_a_resample_has_as_many_photos_as_there_are_and_each_as_often_on_average() -> None:
     columns = np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 6.0]])
-    sums = paired.resampled_sums(columns, np.random.default_rng(0))
-    assert sums.shape == (paired.RESAMPLES, 2)
+    sums = bootstrap.resampled_sums(columns, np.random.default_rng(0))
+    assert sums.shape == (bootstrap.RESAMPLES, 2)
     assert set(sums[:, 0]) == {3.0}
     # 3, 4, 5, 6, 8, 9, 10, 13, 14 and 18 are the sums of three of 1, 2 and 6
     assert set(sums[:, 1]) == {3.0, 4.0, 5.0, 6.0, 8.0, 9.0, 10.0, 13.0, 14.0, 18.0}
@@ -55,21 +55,21 @@ def test_the_iou_is_of_the_dataset_and_no_mean_over_photos() -> None:
 
 def test_equal_seeds_give_equal_intervals() -> None:
     base, head = two_models(40, seed=3, better=0.1)
-    first, again = (paired.interval(paired.differences(base, head)["iou"]) for _ in range(2))
+    first, again = (bootstrap.interval(paired.differences(base, head)["iou"]) for _ in range(2))
     assert first == again
 
 
 def test_the_interval_holds_the_true_difference_in_about_95_of_100_cases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paired, "RESAMPLES", 1000)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 1000)
     everything = [metrics.dataset_iou(side) for side in two_models(200_000, seed=0, better=0.1)]
     true = everything[1] - everything[0]
     assert 0.005 < true < 0.02
     held = 0
     for seed in range(1, 301):
         base, head = two_models(100, seed=seed, better=0.1)
-        low, high = paired.interval(paired.differences(base, head)["iou"])
+        low, high = bootstrap.interval(paired.differences(base, head)["iou"])
         held += low <= true <= high
     assert 0.91 <= held / 300 <= 0.98  # four standard errors are 0.05
 
@@ -78,7 +78,7 @@ def test_the_interval_holds_the_true_difference_in_about_95_of_100_cases(
 def test_looking_at_many_slices_finds_a_false_move_in_few_reviews(
     photos: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paired, "RESAMPLES", 2000)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 2000)
     slices, reviews, false = 12, 60, 0
     for number in range(reviews):
         intervals = []

@@ -16,7 +16,7 @@ CASES = {
     "another depth than the encoder's": ("encoder: plain", "encoder: efficientnet_lite0", ["recipes.tiny.train.depth is 2", "train.encoder efficientnet_lite0: 5"]),
     "no such recipe": ("recipe: tiny", "recipe: tony", ["tony does not exist", "allowed: tiny, other"]),
     "no such source": ("source: demo", "source: moon", ["recipes.tiny.download.source is moon", "archives, demo"]),
-    "a missing section": ("    report: {gallery: 2, frame_seconds: 0.5}\n", "", ["recipes.tiny.report is missing"]),
+    "a missing section": ("    report: {gallery: 4, frame_seconds: 0.5}\n", "", ["recipes.tiny.report is missing"]),
     "an unknown section": ("    evaluate: {", "    evalute: {", ["recipes.tiny.evalute is unknown"]),
     "not YAML": ("recipes:", "recipes: {", ["params.yaml is not YAML"]),
     "another source's key": ("source: demo, seed: 3", "source: demo, seeds: 3", ["recipes.tiny.download.seeds is unknown"]),
@@ -37,10 +37,10 @@ def test_check_params_tells_a_mistake_in_one_line(case: str, tmp_path: Path) -> 
 
 
 def test_a_stage_itself_tells_a_wrong_parameter_without_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(TINY.replace("gallery: 2", "gallery: none"))
-    output = run_in(tmp_path, "python", "-m", "stages.report", "a", "m", "p", "r", fails=True)
+    (tmp_path / "params.yaml").write_text(TINY.replace("gallery: 4", "gallery: none"))
+    output = run_in(tmp_path, "python", "-m", "stages.report", *"ampro", fails=True)
     assert output.splitlines() == [
-        "error: params.yaml, recipe tiny: recipes.tiny.report.gallery is 'none'; allowed: a whole number ≥ 1 and ≤ 20"
+        "error: params.yaml, recipe tiny: recipes.tiny.report.gallery is 'none'; allowed: a whole number ≥ 1 and ≤ 300"
     ]
 
 

@@ -24,14 +24,15 @@ def test_the_five_stages_run_in_order_and_then_nothing_is_left_to_do(
 
 def test_git_tracks_the_numbers_and_no_picture(repo: Path) -> None:
     tracked = set(run_in(repo, "git", "ls-files", "reports").split())
-    tables = {"confusion", "history", "per_image", "photos", "precision_recall", "rejected"}
+    tables = {"calibration", "confusion", "history", "intervals", "per_image", "photos"}
+    tables |= {"rejected", "slices", "suspects", "thresholds"}
     numbers = {f"reports/{name}.csv" for name in tables} | {
         "reports/metrics.json",
         "reports/data.json",
     }
     assert tracked == numbers | {"reports/.gitignore"}
     assert (repo / "reports/report.html").stat().st_size > 10_000
-    assert (repo / "reports/figures/epochs.gif").read_bytes()[:3] == b"GIF"
+    assert (repo / "reports/figures/epochs.webp").read_bytes()[8:12] == b"WEBP"
 
 
 def test_the_numbers_agree_with_each_other(repo: Path) -> None:
@@ -99,6 +100,8 @@ def test_plots_and_experiments_work_as_a_dvc_user_expects(repo: Path) -> None:
         "Accuracy",
         "IoU",
         "Precision and recall",
+        "Thresholds",
+        "Reliability",
         "Pixels by truth and prediction",
     ):
         assert title in html

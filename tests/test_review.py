@@ -64,6 +64,27 @@ def test_equal_results_are_no_change_and_pass() -> None:
     assert found.losses == ()
 
 
+def with_more(found: Results, more: tuple[float, ...]) -> Results:
+    """Return results whose photos all have these boundary pixels, F-score and squared error."""
+    test = {name: replace(photo, more=more) for name, photo in found.test.items()}
+    rows = np.array([[*photo.counts, *photo.more] for photo in test.values()])
+    return replace(found, test=test, metrics=metrics.headline(rows))
+
+
+def test_what_both_measured_besides_counts_is_judged_and_less_may_be_better() -> None:
+    base, head = with_more(BASE, (50, 100, 0.5, 20)), with_more(BASE, (40, 100, 0.5, 10))
+    moves = {move.name: move for move in review.compare(base, head).moves}
+    assert (moves["boundary_iou"].head, moves["boundary_iou"].verdict) == (0.4, review.WORSE)
+    assert (moves["brier"].head, moves["brier"].verdict) == (0.05, review.BETTER)
+    assert moves["boundary_f_2px"].verdict == review.UNCLEAR
+
+
+def test_what_base_did_not_measure_has_no_verdict() -> None:
+    moves = {move.name: move for move in review.compare(BASE, with_more(BASE, (5, 9, 1, 2))).moves}
+    assert (moves["brier"].base, moves["brier"].verdict) == (None, "")
+    assert moves["iou"].verdict == review.UNCLEAR
+
+
 def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
     fallen = review.compare(BASE, result("head", photos(WORSE)))
     assert fallen.main is not None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from stages.petseg.training import EpochRow, Schedule, State
 
-FACTS = (16, 0.5, "pet", "tiny", "abc", 1)
+FACTS = (16, 0.5, "pet", "tiny", "abc", 1, {"keras": "3"})
 
 
 @pytest.fixture(scope="module", autouse=True)

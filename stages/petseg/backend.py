@@ -1,10 +1,12 @@
 """Start TensorFlow: quiet, with oneDNN's kernels, and repeatable."""
 
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 
@@ -24,6 +26,19 @@ def start(seed: int, precision: Literal["float32", "bfloat16"] = "float32") -> N
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy({"bfloat16": "mixed_bfloat16"}.get(precision, precision))
     tf.config.experimental.enable_op_determinism()
+
+
+def device() -> str:
+    """Return the name of what computes: the GPUs, or the processor."""
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    if gpus := ", ".join(each.get("device_name", "GPU") for each in details):
+        return gpus
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 @contextmanager

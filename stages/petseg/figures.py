@@ -27,10 +27,11 @@ BLUE, ORANGE, GREEN, INK = (
     (36, 41, 47),
 )  # Okabe and Ito's
 CURVES = {
-    "loss": "Loss (binary cross-entropy)",
+    "loss": "Loss",
     "accuracy": "Pixel accuracy",
     "iou": "IoU of pet",
 }
+LEGIBLE = 160  # pixels of a photo in the animation, about
 STYLE: Any = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -171,32 +172,98 @@ def two_histories(base: Sequence[Row], head: Sequence[Row]) -> str:
     return by_epoch(draw)
 
 
+def plot(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    """Return a figure of one plot, legible at half the page's width, with both axes from 0 to 1."""
+    figure = Figure(figsize=(4.8, 3.8), layout="constrained")
+    axis = figure.subplots()
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xlim=(0, 1.01), ylim=(0, 1.01))
+    return figure, axis
+
+
+def column(rows: Sequence[Row], name: str) -> list[float]:
+    """Return one column's numbers."""
+    return [float(row[name]) for row in rows]
+
+
+def at(rows: Sequence[Row], threshold: float) -> Row:
+    """Return the row of the threshold in use."""
+    return min(rows, key=lambda row: abs(float(row["threshold"]) - threshold))
+
+
 def precision_recall(rows: Sequence[Row], threshold: float) -> str:
     """Return an SVG of the precision–recall curve with the threshold in use marked."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.4), layout="constrained")
-        axis = figure.subplots()
-        axis.plot(
-            [float(row["recall"]) for row in rows],
-            [float(row["precision"]) for row in rows],
-            color=fraction(BLUE),
-        )
-        used = min(rows, key=lambda row: abs(float(row["threshold"]) - threshold))
+        figure, axis = plot("Precision and recall", "recall", "precision")
+        axis.plot(column(rows, "recall"), column(rows, "precision"), color=fraction(BLUE))
+        used = at(rows, threshold)
         axis.plot(
             float(used["recall"]),
             float(used["precision"]),
             "o",
             color=fraction(ORANGE),
-            label=f"threshold {threshold:g}",
-        )
-        axis.set(
-            title="Precision and recall",
-            xlabel="recall",
-            ylabel="precision",
-            xlim=(0, 1.01),
-            ylim=(0, 1.01),
+            label=f"threshold {threshold:.2f}",
         )
         axis.legend(frameon=False, loc="lower left")
+        return svg(figure)
+
+
+def sweep(rows: Sequence[Row], threshold: float) -> str:
+    """Return an SVG of IoU, Dice and accuracy by threshold, the one in use marked."""
+    lines = {"iou": ("IoU", BLUE, "-"), "dice": ("Dice", ORANGE, "--")}
+    lines |= {"accuracy": ("accuracy", GREEN, ":")}
+    with mpl.rc_context(STYLE):
+        figure, axis = plot("By threshold", "threshold", "score")
+        for name, (label, colour, style) in lines.items():
+            values = column(rows, name)
+            axis.plot(column(rows, "threshold"), values, style, color=fraction(colour), label=label)
+        axis.axvline(threshold, color=fraction(INK), lw=0.8, label=f"in use: {threshold:.2f}")
+        axis.legend(frameon=False, loc="lower center")
+        return svg(figure)
+
+
+def reliability(rows: Sequence[Row]) -> str:
+    """Return an SVG of the reliability diagram, with the share of pixels in each bin below it."""
+    with mpl.rc_context(STYLE):
+        figure, axis = plot("Reliability", "probability of pet", "share that is pet")
+        axis.plot((0, 1), (0, 1), ":", color=fraction(INK), lw=1, label="calibrated")
+        pixels = column(rows, "pixels")
+        lefts, rights = column(rows, "from"), column(rows, "to")
+        axis.bar(
+            lefts,
+            [each / sum(pixels) for each in pixels],
+            [right - left for left, right in zip(lefts, rights, strict=True)],
+            align="edge",
+            color=fraction(INK),
+            alpha=0.2,
+            label="share of pixels",
+        )
+        axis.plot(
+            column(rows, "probability"),
+            column(rows, "pet"),
+            "o-",
+            color=fraction(BLUE),
+            label="model",
+        )
+        axis.legend(frameon=False, loc="upper left")
+        return svg(figure)
+
+
+def confusion(rows: Sequence[Row]) -> str:
+    """Return an SVG of the shares of each truth by prediction."""
+    truths = list(dict.fromkeys(row["truth"] for row in rows))
+    found = list(dict.fromkeys(row["predicted"] for row in rows))
+    shares = {(row["truth"], row["predicted"]): float(row["share"]) for row in rows}
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(4.8, 3.8), layout="constrained")
+        axis = figure.subplots()
+        cells = np.array([[shares[truth, each] for each in found] for truth in truths])
+        axis.imshow(cells, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (line, place), share in np.ndenumerate(cells):
+            ink = "white" if share > 0.5 else "black"
+            axis.text(place, line, f"{share:.1%}", ha="center", va="center", color=ink)
+        axis.set(title="Pixels by truth", xlabel="predicted", ylabel="truth")
+        axis.set_xticks(range(len(found)), found)
+        axis.set_yticks(range(len(truths)), truths)
         return svg(figure)
 
 
@@ -221,7 +288,7 @@ def animate(
     probabilities: UInt8[np.ndarray, "epochs k size size"],
     seconds: float,
 ) -> None:
-    """Write a GIF: validation photos above, below them the prediction epoch by epoch.
+    """Write an animated WebP: validation photos above, below them the prediction epoch by epoch.
 
     The first frame is the untrained network; a bar below grows with the epochs, and the
     last frame stays longer.
@@ -230,8 +297,8 @@ def animate(
         animation_frame(photos, trimaps, found, number / (len(probabilities) - 1))
         for number, found in enumerate(probabilities)
     ]
-    held = frames + [frames[-1]] * 3
-    iio.imwrite(path, np.stack(held), extension=".gif", duration=round(seconds * 1000), loop=0)
+    shown = [round(seconds * 1000)] * (len(frames) - 1) + [round(4 * seconds * 1000)]
+    iio.imwrite(path, np.stack(frames), extension=".webp", duration=shown, loop=0, quality=70)
 
 
 def animation_frame(
@@ -240,11 +307,12 @@ def animation_frame(
     found: UInt8[np.ndarray, "k size size"],
     share: float,
 ) -> Photo:
-    """Return one frame, twice the photos' size: photo, truth and probability of each."""
+    """Return one frame: photo, truth and probability of each, small photos magnified."""
     truth = np.where(trimaps != BACKGROUND, 255, 0).astype(np.uint8)
     rows = [photos, *(np.repeat(grey[..., None], 3, axis=-1) for grey in (truth, found))]
     picture = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
-    picture = picture.repeat(2, axis=0).repeat(2, axis=1)
+    times = max(1, round(LEGIBLE / photos.shape[1]))
+    picture = picture.repeat(times, axis=0).repeat(times, axis=1)
     bar = np.full((8, picture.shape[1], 3), 225, np.uint8)
     bar[:, : round(share * picture.shape[1])] = BLUE
     return np.concatenate([picture, bar])

@@ -4,17 +4,15 @@ A photo's counts are pixels by trimap class (pet, border, background) and predic
 background). They add up over photos, and hold what every border policy needs.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, Real, UInt8
 
 from stages.petseg.archives import BACKGROUND, BORDER, PET
+from stages.petseg.thresholds import Border
 
-Border = Literal["pet", "background", "ignored"]
 Counts = Int64[np.ndarray, "*photos 6"]
 Cell = Int64[np.ndarray, "*photos"] | np.int64
 Value = Float64[np.ndarray, "*photos"] | np.float64
@@ -27,10 +25,10 @@ COLUMNS = (
     "background_as_background",
 )
 
-
-def least(threshold: float) -> int:
-    """Return the smallest probability in 1/255 from which on a pixel is pet."""
-    return math.ceil(threshold * 255)
+# what per_image.csv has of a photo besides: pixels of both boundary bands and of either, its
+# boundary F-score, and its pixels' squared errors of the probability, added up
+MORE = ("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error")
+LESS_IS_BETTER = ("brier", "calibration_error")
 
 
 def count(
@@ -120,7 +118,7 @@ def dataset_iou(counts: Int64[np.ndarray, "n 6"]) -> float:
 
 
 def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
-    """Return every metric of metrics.json from counts added up over photos; more is better in all.
+    """Return the metrics that follow from counts added up over photos; more is better in all.
 
     Over the dataset with the border as pet, but `image_iou`, the mean over photos, and the two
     that name another border policy. Leading axes stay: a resample each, for example.
@@ -139,32 +137,29 @@ def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
     }
 
 
-def headline(counts: Int64[np.ndarray, "n 6"]) -> dict[str, float]:
-    """Return the numbers of metrics.json, 4 decimals."""
-    found = values(counts.sum(axis=0), image_iou(counts).mean())
-    return {name: round(float(value), 4) for name, value in found.items()}
+def by_photo(rows: Real[np.ndarray, "n measured"]) -> Float64[np.ndarray, "n added"]:
+    """Return what every photo adds to the sums of `from_sums`: its row, and its IoU.
+
+    Args:
+        rows: a photo's counts each, in the order of `COLUMNS`, and `MORE` where it was measured.
+    """
+    ious = image_iou(rows[:, : len(COLUMNS)].astype(np.int64))
+    return np.column_stack([rows, ious]).astype(float)
 
 
-def histogram(
-    trimaps: UInt8[np.ndarray, "n height width"], probabilities: UInt8[np.ndarray, "n height width"]
-) -> Int64[np.ndarray, "2 256"]:
-    """Return how many pixels of background (0) and of pet or border (1) have each probability in 1/255."""
-    truth = trimaps != BACKGROUND
-    return np.stack(
-        [np.bincount(probabilities[mask], minlength=256) for mask in (~truth, truth)]
-    ).astype(np.int64)
+def from_sums(sums: Float64[np.ndarray, "sums added"], n: int) -> dict[str, Value]:
+    """Return every metric from what n photos add up to, for each row of sums."""
+    counts = sums[:, : len(COLUMNS)].astype(np.int64)
+    found = values(counts, sums[:, -1] / n)
+    if (more := sums[:, len(COLUMNS) : -1]).shape[1]:
+        both, either = more[:, :2].astype(np.int64).T
+        found["boundary_iou"] = ratio(both, either)
+        found["boundary_f_2px"] = more[:, 2] / n
+        found["brier"] = more[:, 3] / counts.sum(axis=1)
+    return found
 
 
-def precision_recall(
-    histograms: Int64[np.ndarray, "2 256"], thresholds: list[int]
-) -> list[tuple[float, float, float]]:
-    """Return (threshold, precision, recall) for thresholds in 1/255, border as pet."""
-    above = histograms[:, ::-1].cumsum(axis=1)[:, ::-1]  # pixels at or above each value
-    false, true = above
-    rows = []
-    for value in thresholds:
-        c = Confusion(true[value], false[value], true[0] - true[value], false[0] - false[value])
-        rows.append(
-            (round(value / 255, 4), round(float(precision(c)), 4), round(float(recall(c)), 4))
-        )
-    return rows
+def headline(rows: Real[np.ndarray, "n measured"]) -> dict[str, float]:
+    """Return the metrics that follow from the photos' rows, 4 decimals."""
+    found = from_sums(by_photo(rows).sum(axis=0, keepdims=True), len(rows))
+    return {name: round(np.asarray(value).item(), 4) for name, value in found.items()}

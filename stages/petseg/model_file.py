@@ -22,11 +22,12 @@ class Facts:
     """What a prediction needs beside the network, and where the network came from."""
 
     image_size: int  # side of the input, pixels
-    threshold: float  # a pixel is pet from this probability on
+    threshold: float  # a pixel is pet from this probability on; the best on validation
     border: str  # what the border counted as in training
     recipe: str
     data_sha256: str  # of the training and validation photos' hashes
     epoch: int  # the epoch kept
+    versions: dict[str, str]  # of the libraries that trained it
 
 
 def save(model: keras.Model, facts: Facts, path: Path) -> None:

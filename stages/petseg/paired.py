@@ -3,65 +3,32 @@
 Photos are drawn with replacement, each with its counts by both models, and every metric is
 computed anew from the summed counts: the IoU of a dataset is no mean over photos, and the
 photos' difficulty, common to both models, cancels out. The interval holds the middle of the
-resamples' differences (the percentile method: Efron and Tibshirani, An Introduction to the
-Bootstrap, 1993, chapter 13.3). It speaks of other photos of the same kind, with these two
-models; another training of either may differ by more.
+resamples' differences. It speaks of other photos of the same kind, with these two models; another
+training of either may differ by more.
 """
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Real
 
 from stages.petseg import metrics
-
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
-SEED = 1
-CHUNK = 1 << 20  # draws at a time
-Samples = Float64[np.ndarray, "resamples"]
-
-
-def resampled_sums(
-    columns: Float64[np.ndarray, "n k"], rng: np.random.Generator
-) -> Float64[np.ndarray, "resamples k"]:
-    """Return the columns' sums over each resample of the rows."""
-    n = len(columns)
-    each = max(1, CHUNK // n)
-    sums = []
-    for start in range(0, RESAMPLES, each):
-        many = min(each, RESAMPLES - start)
-        drawn = rng.integers(0, n, (many, n)) + n * np.arange(many)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=many * n).reshape(many, n)
-        sums.append(weights @ columns)
-    return np.concatenate(sums)
+from stages.petseg.bootstrap import CONFIDENCE, SEED, Samples, resampled_sums
 
 
 def differences(
-    base: Int64[np.ndarray, "n 6"], head: Int64[np.ndarray, "n 6"], seed: int = SEED
+    base: Real[np.ndarray, "n measured"], head: Real[np.ndarray, "n measured"], seed: int = SEED
 ) -> dict[str, Samples]:
     """Return every metric's difference, head less base, in 10,000 resamples of the photos.
 
     Args:
-        base: a photo's counts each, in the order of `metrics.COLUMNS`; at least one photo.
-        head: the same photos' counts by the other model.
+        base: a photo's counts each, and what else was measured, as `metrics.by_photo` takes
+            them; at least one photo.
+        head: the same photos' rows by the other model.
         seed: of the resampling; equal seeds give equal samples.
     """
-    sides = [
-        np.column_stack([counts, metrics.image_iou(counts)]).astype(float)
-        for counts in (base, head)
-    ]
-    sums = resampled_sums(np.column_stack(sides), np.random.default_rng(seed))
-    old, new = (
-        metrics.values(side[:, :6].astype(np.int64), side[:, 6] / len(base))
-        for side in np.split(sums, 2, axis=1)
-    )
+    sides = np.hstack([metrics.by_photo(base), metrics.by_photo(head)])
+    sums = resampled_sums(sides, np.random.default_rng(seed))
+    old, new = (metrics.from_sums(side, len(base)) for side in np.split(sums, 2, axis=1))
     return {name: np.asarray(new[name] - old[name], float) for name in new}
-
-
-def interval(samples: Samples) -> tuple[float, float]:
-    """Return the 95 % percentile interval."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(samples, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def iou_interval(

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -25,12 +25,13 @@ LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One test photo: what it is, its content's hash (empty if unknown), and its six counts."""
+    """One test photo: what it is, its content's hash (empty if unknown), and what was measured."""
 
     breed: str
     species: str
     sha256: str
-    counts: tuple[int, ...]
+    counts: tuple[int, ...]  # in the order of metrics.COLUMNS
+    more: tuple[float, ...] = ()  # in the order of metrics.MORE; empty where it was not measured
 
 
 @dataclass(frozen=True)
@@ -140,16 +141,34 @@ def test_photos(get: Read, label: str, photos: dict[str, tuple[str, str]]) -> di
     """Return the test photos of per_image.csv; none if it has other columns than today's."""
     path = "reports/per_image.csv"
     found = rows(get, label, path, "name", "breed", "species", *metrics.COLUMNS)
+    columns = [name for name in metrics.MORE if found and name in found[0]]
     try:
         counts = metrics.read_counts(found).tolist()
+        more = [tuple(float(row[name]) for name in columns) for row in found]
     except (TypeError, ValueError) as error:
         raise UserError(f"{label}: {path} has a count that is no number: {error}") from error
     return {
         row["name"]: Scored(
-            row["breed"], row["species"], photos.get(row["name"], ("", ""))[1], tuple(six)
+            row["breed"],
+            row["species"],
+            photos.get(row["name"], ("", ""))[1],
+            tuple(six),
+            others if len(others) == len(metrics.MORE) else (),
         )
-        for row, six in zip(found, counts, strict=True)
+        for row, six, others in zip(found, counts, more, strict=True)
     }
+
+
+def measured_alike(
+    base: Results, head: Results, names: Collection[str]
+) -> tuple[Float64[np.ndarray, "n measured"], Float64[np.ndarray, "n measured"]]:
+    """Return these test photos' counts of both, and what else was measured, if it was in both."""
+    whole = all(side.test[name].more for side in (base, head) for name in names)
+    before, after = (
+        np.array([[*photo.counts, *(photo.more if whole else ())] for photo in photos], float)
+        for photos in ([side.test[name] for name in names] for side in (base, head))
+    )
+    return before, after
 
 
 def counts_of(results: Results, names: Collection[str]) -> Int64[np.ndarray, "n 6"]:

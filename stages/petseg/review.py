@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from stages.petseg import metrics, paired, params, results
+from stages.petseg import bootstrap, metrics, paired, params, results
 from stages.petseg.errors import UserError
 from stages.petseg.results import Results
 
@@ -169,7 +169,7 @@ def side_by_side(base: Results, head: Results) -> tuple[Move, ...]:
 
 def judged_metrics(base: Results, head: Results, common: Sequence[str]) -> tuple[Move, ...]:
     """Return every metric of both, on the common photos, with interval and verdict."""
-    before, after = (results.counts_of(side, common) for side in (base, head))
+    before, after = results.measured_alike(base, head, common)
     old, new = metrics.headline(before), metrics.headline(after)
     samples = paired.differences(before, after)
     limits = directions(base)
@@ -179,9 +179,10 @@ def judged_metrics(base: Results, head: Results, common: Sequence[str]) -> tuple
         if move.name not in samples or move.difference is None:
             moves.append(move)
             continue
-        low, high = paired.interval(samples[move.name])
+        low, high = bootstrap.interval(samples[move.name])
         slack = reseeds.get(move.name)
-        verdict = judge(low, high, slack or 0.0, limits.get(move.name, "higher"))
+        usual = "lower" if move.name in metrics.LESS_IS_BETTER else "higher"
+        verdict = judge(low, high, slack or 0.0, limits.get(move.name, usual))
         values = (old[move.name], new[move.name], low, high, slack, verdict, len(common))
         moves.append(Move(move.name, *values))
     return tuple(moves)
@@ -198,7 +199,7 @@ def judged_slices(base: Results, head: Results, common: Sequence[str]) -> tuple[
     judged = sum(len(names) >= LEAST for names in members.values())
     reseeds = reseed(base.seeds, "slices")
     moves = []
-    for seed, (key, names) in enumerate(members.items(), start=paired.SEED + 1):
+    for seed, (key, names) in enumerate(members.items(), start=bootstrap.SEED + 1):
         old, new = results.counts_of(base, names), results.counts_of(head, names)
         ious = metrics.dataset_iou(old), metrics.dataset_iou(new)
         low = high = math.inf

@@ -17,8 +17,8 @@ from stages.petseg import augment, lite0, progress
 from stages.petseg.archives import BORDER, PET
 from stages.petseg.arrays import Split
 from stages.petseg.errors import UserError
+from stages.petseg.thresholds import Border
 
-Border = Literal["pet", "background", "ignored"]
 Decay = Literal["none", "cosine"]
 Loss = Literal["bce", "bce_dice"]
 Batch = tuple[UInt8[np.ndarray, "batch size size 3"], UInt8[np.ndarray, "batch size size"]]

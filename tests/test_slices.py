@@ -1,0 +1,81 @@
+"""Slices: what a trimap says of its photo, and which photos are in which slice."""
+
+import numpy as np
+
+from stages.petseg import slices
+from stages.petseg.arrays import Photo
+
+
+def photo(name: str, breed: str, species: str) -> Photo:
+    return Photo(name, breed, species, 10, 10, "", "")
+
+
+def trimaps() -> np.ndarray:
+    """Return four: an animal in the middle, one at the frame, border alone, and background alone."""
+    found = np.full((4, 6, 6), 2, np.uint8)
+    found[0, 2:4, 2:4] = 1
+    found[1, 0:5, 1:5] = 1
+    found[2, 2, 2:5] = 3
+    return found
+
+
+INDEX = [
+    photo(*row)
+    for row in zip("abcd", ("x", "y", "x", "x"), ("cat", "dog", "cat", "cat"), strict=True)
+]
+
+
+def test_a_trimap_says_how_large_the_animal_is_whether_it_is_cut_and_whether_it_is_there() -> None:
+    shape = slices.shape(trimaps())
+    assert (shape.share * 36).round().tolist() == [4, 20, 3, 0]
+    assert shape.at_frame.tolist() == [False, True, False, False]
+    assert shape.without_pet.tolist() == [False, False, True, True]
+
+
+def test_the_members_of_every_slice() -> None:
+    found = {
+        (kind, name.partition(",")[0]): "".join(
+            row.name for row, is_in in zip(INDEX, chosen, strict=True) if is_in
+        )
+        for kind, name, chosen in slices.members(INDEX, slices.shape(trimaps()))
+    }
+    assert found == {
+        ("species", "cat"): "acd",
+        ("species", "dog"): "b",
+        ("breed", "x"): "acd",
+        ("breed", "y"): "b",
+        ("object size", "small"): "d",
+        ("object size", "medium"): "c",
+        ("object size", "large"): "ab",
+        ("frame", "touched by the animal"): "b",
+        ("frame", "not touched"): "acd",
+        ("trimap", "without a pet"): "cd",
+        ("trimap", "with a pet"): "ab",
+    }
+
+
+def test_photos_of_one_breed_have_no_slice_by_breed() -> None:
+    alike = [photo(name, "x", "cat") for name in "abcd"]
+    kinds = {kind for kind, _, _ in slices.members(alike, slices.shape(trimaps()))}
+    assert kinds == {"object size", "frame", "trimap"}
+
+
+def test_a_slices_iou_is_over_its_pixels_and_lies_in_its_interval() -> None:
+    counts = np.array(
+        [[9, 0, 0, 0, 1, 26], [0, 1, 0, 0, 0, 35], [4, 0, 0, 0, 0, 32], [0, 0, 0, 0, 0, 36]]
+    )
+    found = {each.title: each for each in slices.slices(INDEX, slices.shape(trimaps()), counts)}
+    cats = found["species cat"]
+    assert (cats.photos, cats.iou) == (3, round(13 / 14, 4))
+    assert cats.low <= cats.iou <= cats.high
+    dogs = found["species dog"]
+    assert (dogs.iou, dogs.low, dogs.high) == (0, 0, 0)
+
+
+def test_the_worst_slice_is_none_of_a_handful_of_photos() -> None:
+    few, worse, better = (
+        slices.Slice("breed", name, photos, iou, 0, 1)
+        for name, photos, iou in (("a", 9, 0.1), ("b", 10, 0.5), ("c", 40, 0.9))
+    )
+    assert slices.worst([few, better, worse]) == worse
+    assert slices.worst([few]) is None
