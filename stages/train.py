@@ -56,9 +56,7 @@ class Params:
     loss: Literal["bce", "bce_dice"]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     encoder_rate: Annotated[float, Field(gt=0, le=1)]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
     decay: Literal["none", "cosine"]
-    weight_decay: Annotated[float, Field(ge=0, lt=1)]
     border: Literal["pet", "background", "ignored"]
     flip: bool
     crop: Annotated[float, Field(gt=0, le=1)]

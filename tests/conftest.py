@@ -37,9 +37,7 @@ SECTIONS = f"""
       loss: bce
       learning_rate: 0.01
       encoder_rate: 1
-      warmup: 0
       decay: none
-      weight_decay: 0
       border: pet
       flip: true
       crop: 1

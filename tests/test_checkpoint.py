@@ -75,9 +75,7 @@ def long(repo: Path) -> Path:
         ("epochs: 2", "epochs: 60"),
         ("patience: 0", "patience: 59"),
         ("loss: bce", "loss: bce_dice"),
-        ("warmup: 0", "warmup: 0.2"),
         ("decay: none", "decay: cosine"),
-        ("weight_decay: 0", "weight_decay: 0.01"),
         ("crop: 1", "crop: 0.6"),
         ("colour: 0", "colour: 0.3"),
     ):

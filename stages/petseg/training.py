@@ -60,9 +60,7 @@ class Schedule:
     loss: Loss
     learning_rate: float  # the highest
     encoder_rate: float  # share of it for weights that come pretrained
-    warmup: float  # share of all steps over which the rate rises from 0
     decay: Decay  # of the learning rate: none, or along half a cosine to 0 at the last step
-    weight_decay: float
     border: Border
     flip: bool  # this and the next two: see augment.draw
     crop: float
@@ -251,10 +249,7 @@ def check(sums: np.ndarray, where: str, rate: float) -> None:
 
 
 def make_optimizers(model: keras.Model, schedule: Schedule, photos: int) -> list[Part]:
-    """Return who changes which weights: new ones at the schedule's rate, pretrained at a share of it.
-
-    It is Adam, or with a weight decay AdamW (Loshchilov and Hutter 2019).
-    """
+    """Return an Adam for the new weights, and one at a share of the rate for the pretrained."""
     ready = [layer for layer in model.layers if lite0.pretrained(layer)]
     new = [layer for layer in model.layers if layer not in ready]
     parts = []
@@ -265,8 +260,7 @@ def make_optimizers(model: keras.Model, schedule: Schedule, photos: int) -> list
         weights = [weight for layer in layers for weight in layer.trainable_variables]
         if weights:
             rate = make_rate(schedule, highest, photos)
-            optimizer = keras.optimizers.Adam(rate, weight_decay=schedule.weight_decay or None)
-            optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+            optimizer = keras.optimizers.Adam(rate)
             optimizer.build(weights)
             parts.append(Part(optimizer, weights))
     return parts
@@ -277,14 +271,8 @@ def make_rate(
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Return the learning rate by step."""
     steps = schedule.epochs * math.ceil(photos / schedule.batch_size)
-    rising = round(schedule.warmup * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if rising else highest,
-        steps - rising,
-        alpha={"none": 1.0, "cosine": 0.0}[schedule.decay],
-        warmup_target=highest if rising else None,
-        warmup_steps=rising,
-    )
+    alpha = {"none": 1.0, "cosine": 0.0}[schedule.decay]
+    return keras.optimizers.schedules.CosineDecay(highest, steps, alpha)
 
 
 def shuffled(split: Split, schedule: Schedule, epoch: int, done: int = 0) -> Iterator[Batch]:
