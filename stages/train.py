@@ -47,6 +47,7 @@ class Params:
     """`train` in params.yaml."""
 
     encoder: Literal["plain", "strided", "efficientnet_lite0"]
+    enlarge: Literal[1, 2]
     base_channels: Annotated[int, Field(ge=1, le=256)]
     depth: Annotated[int, Field(ge=1, le=6)]
     precision: Literal["float32", "bfloat16"]
@@ -67,8 +68,13 @@ class Params:
 
 
 def check_network(size: int, settings: Params, recipe: str) -> None:
-    """Refuse a depth that the encoder does not have, and an image that cannot be halved so often."""
+    """Refuse what the encoder cannot do, and an image that cannot be halved so often."""
     depth, known = settings.depth, DEPTHS.get(settings.encoder, settings.depth)
+    if settings.enlarge != 1 and settings.encoder != "efficientnet_lite0":
+        raise UserError(
+            f"{params.FILE}, recipe {recipe}: recipes.{recipe}.train.enlarge is {settings.enlarge}; "
+            f"allowed with train.encoder {settings.encoder}: 1"
+        )
     if depth != known:
         raise UserError(
             f"{params.FILE}, recipe {recipe}: recipes.{recipe}.train.depth is {depth}; "
@@ -161,7 +167,8 @@ def fit(
     # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
     from stages.petseg import model_file, training, unet
 
-    model = unet.build(train.size, settings.base_channels, settings.depth, settings.encoder)
+    network = settings.base_channels, settings.depth, settings.encoder, settings.enlarge
+    model = unet.build(train.size, *network)
     whole = unet.with_probabilities(model, settings.mirror_average)
     shown = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
     print(

@@ -28,6 +28,7 @@ SECTIONS = f"""
     preprocess: {{image_size: 32, val_share: 0.2, seed: 3, max_rejected: 0}}
     train:
       encoder: plain
+      enlarge: 1
       base_channels: 2
       depth: 2
       precision: float32

@@ -32,6 +32,31 @@ def test_the_encoder_gives_the_original_networks_features() -> None:
         np.testing.assert_allclose(np.asarray(features)[0], expected, atol=2e-4, rtol=1e-4)
 
 
+def test_an_enlarged_photo_is_seen_like_a_larger_one() -> None:
+    import keras
+
+    from stages.petseg import lite0
+
+    photo = np.load(ORIGINAL, allow_pickle=False)["photo"][None]
+    models = []
+    for shape, enlarge in (((64, 64, 3), 2), ((128, 128, 3), 1)):
+        photos = keras.Input(shape)
+        models.append(keras.Model(photos, lite0.features(photos, enlarge)))
+        lite0.load(models[-1])
+    larger = keras.ops.image.resize(photo.astype(np.float32), (128, 128))
+    for found, expected in zip(models[0](photo), models[1](larger), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_an_enlarged_photos_first_features_are_at_full_resolution() -> None:
+    from stages.petseg import unet
+
+    model = unet.build(64, 4, 5, "efficientnet_lite0", enlarge=2)
+    assert model.get_layer("skip0").output.shape[1:] == (64, 64, 16 + 4)  # and doubled from below
+    assert model.output.shape == (None, 64, 64, 1)
+    assert "edges" not in {layer.name for layer in model.layers}
+
+
 def test_every_weight_of_the_encoder_is_loaded_and_none_of_the_decoder() -> None:
     from stages.petseg import lite0, unet
 

@@ -14,6 +14,8 @@ CASES = {
     "a wrong word": ("border: pet", "border: cat", ["recipes.tiny.train.border is 'cat'", "pet, background, ignored"]),
     "an odd size": ("image_size: 32", "image_size: 34", ["recipes.tiny.preprocess.image_size is 34", "depth 2: multiples of 4, such as 32 or 36"]),
     "another depth than the encoder's": ("encoder: plain", "encoder: efficientnet_lite0", ["recipes.tiny.train.depth is 2", "train.encoder efficientnet_lite0: 5"]),
+    "photos enlarged for no pretrained encoder": ("enlarge: 1", "enlarge: 2", ["recipes.tiny.train.enlarge is 2", "train.encoder plain: 1"]),
+    "photos enlarged too often": ("enlarge: 1", "enlarge: 3", ["recipes.tiny.train.enlarge is 3", "1, 2"]),
     "no such recipe": ("recipe: tiny", "recipe: tony", ["tony does not exist", "allowed: tiny, other"]),
     "no such source": ("source: demo", "source: moon", ["recipes.tiny.download.source is moon", "archives, demo"]),
     "a missing section": ("    report: {gallery: 4, frame_seconds: 0.5}\n", "", ["recipes.tiny.report is missing"]),

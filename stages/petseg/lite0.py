@@ -35,13 +35,16 @@ PARTS = {  # of a block, as the file names them: the convolution, and its batch 
 }
 
 
-def features(photos: KerasTensor) -> list[KerasTensor]:
-    """Return the last features of each resolution, from a half of the photo's to a 32nd.
+def features(photos: KerasTensor, enlarge: int = 1) -> list[KerasTensor]:
+    """Return the last features of each resolution, from a half of what is seen to a 32nd.
 
     Args:
-        photos: (n, size, size, 3), uint8 RGB, size divisible by 32.
+        photos: (n, size, size, 3), RGB from 0 to 255, size divisible by 32.
+        enlarge: how many times as large, bilinearly, the network sees them.
     """
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(photos)
+    if enlarge > 1:
+        x = layers.UpSampling2D(enlarge, interpolation="bilinear", name="enlarge")(x)
     x = layers.Conv2D(STEM, 3, 2, padding="same", activation="relu6", name="stem")(x)
     found, number = [x], 0
     for repeats, kernel, stride, expansion, channels in STAGES:

@@ -10,7 +10,9 @@ from stages.petseg import lite0
 Encoder = Literal["plain", "strided", "efficientnet_lite0"]
 
 
-def build(size: int, base_channels: int, depth: int, encoder: Encoder) -> keras.Model:
+def build(
+    size: int, base_channels: int, depth: int, encoder: Encoder, enlarge: int = 1
+) -> keras.Model:
     """Return the network that is asked for; what is not pretrained has random weights.
 
     Args:
@@ -18,13 +20,17 @@ def build(size: int, base_channels: int, depth: int, encoder: Encoder) -> keras.
         base_channels: channels at full resolution.
         depth: number of halvings; 5 for efficientnet_lite0.
         encoder: what halves the resolution, see `plain`, `strided` and `pretrained`.
+        enlarge: times that photos are enlarged for a pretrained encoder, 1 or 2.
 
     Returns:
         A model from photos (n, size, size, 3), uint8 RGB, to logits (n, size, size, 1),
         float32. The scaling is its first layer.
     """
     photos = layers.Input((size, size, 3), dtype="uint8", name="photos")
-    x = BUILDERS[encoder](photos, base_channels, depth)
+    if encoder == "efficientnet_lite0":
+        x = pretrained(photos, base_channels, enlarge)
+    else:
+        x = {"plain": plain, "strided": strided}[encoder](photos, base_channels, depth)
     logits = layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
     model = keras.Model(photos, logits, name="unet")
     if encoder == "efficientnet_lite0":
@@ -90,30 +96,38 @@ def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
             )
             x = normed(conv(x), conv.name)
         found.append(x)
-    return light_decoder(full, found, base_channels, normalised=True)
+    return light_decoder([edges(full, base_channels), *found], base_channels, normalised=True)
 
 
-def pretrained(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
-    """Return the features of the light decoder on EfficientNet-Lite0 at full resolution."""
-    full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_full")(photos)
-    return light_decoder(full, lite0.features(photos), base_channels, normalised=False)
+def pretrained(photos: KerasTensor, base_channels: int, enlarge: int) -> KerasTensor:
+    """Return the features of the light decoder on EfficientNet-Lite0 at full resolution.
+
+    Photos much smaller than ImageNet's 224 pixels show the encoder smaller things than it has
+    learned (Touvron et al. 2019, arXiv:1906.06423). Enlarged twice, its first features are at
+    full resolution themselves.
+    """
+    found = lite0.features(photos, enlarge)
+    if enlarge == 1:
+        full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_full")(photos)
+        found.insert(0, edges(full, base_channels))
+    return light_decoder(found, base_channels, normalised=False)
 
 
-def light_decoder(
-    photos: KerasTensor, features: list[KerasTensor], base_channels: int, normalised: bool
-) -> KerasTensor:
+def edges(photos: KerasTensor, base_channels: int) -> KerasTensor:
+    """Return what one convolution sees at full resolution, which halves have blurred."""
+    channels = max(1, base_channels // 2)
+    return layers.Conv2D(channels, 3, padding="same", activation="relu", name="edges")(photos)
+
+
+def light_decoder(features: list[KerasTensor], base_channels: int, normalised: bool) -> KerasTensor:
     """Double the resolution bilinearly and take one separable convolution, level by level.
 
     Args:
-        photos: scaled; one convolution looks for edges there, which halves have blurred.
-        features: of the encoder, from half the photo's resolution down.
+        features: from full resolution down, each half of the one before.
         base_channels: at full and at half resolution; they double from there down.
         normalised: batch norm before each ReLU; without, the convolution has it inside.
     """
-    edges = layers.Conv2D(
-        max(1, base_channels // 2), 3, padding="same", activation="relu", name="edges"
-    )
-    *skips, x = (edges(photos), *features)
+    *skips, x = features
     for level in reversed(range(len(skips))):
         x = layers.UpSampling2D(interpolation="bilinear", name=f"up{level}")(x)
         x = layers.Concatenate(name=f"skip{level}")([skips[level], x])
@@ -135,9 +149,6 @@ def normed(x: KerasTensor, name: str) -> KerasTensor:
     """Batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167), and ReLU."""
     x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
-
-
-BUILDERS = {"plain": plain, "strided": strided, "efficientnet_lite0": pretrained}
 
 
 def with_probabilities(model: keras.Model, mirror_average: bool) -> keras.Model:
