@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import TINY, run_in
 
 CASES = {
-    "an unknown key": ("depth: 2", "deep: 2", ["recipes.tiny.train.deep is unknown", "known: encoder, base_channels, depth"]),
+    "an unknown key": ("depth: 2", "deep: 2", ["recipes.tiny.train.deep is unknown", "known: encoder, enlarge, base_channels, depth"]),
     "a missing key": ("      depth: 2\n", "", ["recipes.tiny.train.depth is missing", "a whole number ≥ 1 and ≤ 6"]),
     "no epochs": ("epochs: 2", "epochs: 0", ["recipes.tiny.train.epochs is 0", "a whole number ≥ 1"]),
     "a word for a number": ("depth: 2", "depth: two", ["recipes.tiny.train.depth is 'two'", "a whole number"]),
