@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from petseg.evaluation import bootstrap, metrics
+from petseg.review import paired_bootstrap
 
-from stages.petseg import bootstrap, metrics, paired
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 PIXELS = 128 * 128
 
@@ -49,7 +50,7 @@ def main() -> None:
     base, head = counts(asked.photos, 1), counts(asked.photos, 2)
     seconds: dict[str, list[float]] = {"paired.differences": [], "loop": []}
     for _ in range(asked.rounds):
-        for name, call in (("paired.differences", paired.differences), ("loop", loop)):
+        for name, call in (("paired.differences", paired_bootstrap.differences), ("loop", loop)):
             started = time.perf_counter()
             call(base, head)
             seconds[name].append(time.perf_counter() - started)

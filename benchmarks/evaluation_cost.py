@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from petseg import files
+from petseg.data import arrays
+from petseg.evaluation import tables
+from petseg.inference import segmenter
+from petseg.model import backend
 
-from stages import evaluate
-from stages.petseg import arrays, backend, tables
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 DATA = Path("data")
 
@@ -40,11 +43,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     asked = parser.parse_args()
     backend.start(seed=0)
-    from stages.petseg import model_file
+    from petseg.model import keras_file
 
-    model, facts = model_file.load(DATA / "model/model.keras")
+    model, facts = keras_file.load(DATA / "model/model.keras")
     test = arrays.load(DATA / "arrays/test")
-    source = tables.read_json(DATA / "raw/source.json")
+    source = files.read_json(DATA / "raw/source.json")
     seconds: dict[str, list[float]] = {"predicting": [], "numbers": [], "report": []}
     with tempfile.TemporaryDirectory() as name:
         reports, target = Path(name) / "reports", Path(name) / "probabilities.npy"
@@ -54,11 +57,11 @@ def main() -> None:
         command = [sys.executable, "-m", "stages.report", *map(str, folders)]
         for _ in range(asked.rounds):
             seconds["predicting"].append(
-                timed(evaluate.predict, model, test, asked.batch_size, target)
+                timed(segmenter.predict, model, test, asked.batch_size, target)
             )
             found = np.load(target, mmap_mode="r", allow_pickle=False)
             known = (reports, DATA / "arrays", test, found, facts, source)
-            seconds["numbers"].append(timed(evaluate.write, *known))
+            seconds["numbers"].append(timed(tables.write, *known))
             seconds["report"].append(timed(subprocess.check_call, command))
         page = (reports / "report.html").stat().st_size
     print(f"{len(test):,} photos at {test.size} pixels, medians of {asked.rounds} rounds")

@@ -18,7 +18,7 @@ from pathlib import Path
 FETCH = """
 import sys
 from pathlib import Path
-from stages.petseg import mirrors
+from petseg.data import mirrors
 address, sha256, folder = sys.argv[1:]
 mirrors.fetch("a.gz", [address], sha256, Path(folder) / "a.gz", Path(folder))
 """

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from stages.petseg import archives
+from petseg.data import archives
 
 PARAMS = """recipe: many
 recipes:

@@ -1,4 +1,4 @@
-r"""Compares choices of a recipe's training by validation IoU, over seeds: what earns its place.
+"""Compares choices of a recipe's training by validation IoU, over seeds: what earns its place.
 
     .venv/bin/python benchmarks/options.py data/arrays data/options --recipe oxford-best \
         --seeds 1 2 3 --try "as it is" --try "no crop: crop=1" --try "bce: loss=bce"
@@ -22,11 +22,17 @@ import numpy as np
 from ruamel.yaml import YAML
 from tabulate import tabulate
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from flows import seeds
+from petseg import files, params
+from petseg.data import arrays, labels
+from petseg.evaluation import thresholds
+from petseg.inference import segmenter
+from petseg.model import keras_file
+from petseg.training import batches
 
-from flows import seeds  # noqa: E402
-from stages.petseg import arrays, model_file, params, tables, thresholds, training  # noqa: E402
+ROOT = Path(__file__).parent.parent
+
+sys.path.insert(0, str(ROOT))
 
 COLUMNS = ("choice", "seed", "val_iou", "epoch", "minutes")
 
@@ -55,17 +61,17 @@ def train(
     with (folder / params.FILE).open("w") as file:
         YAML().dump({"recipe": "tried", "recipes": {"tried": sections}}, file)
     seeds.call(folder, follow, "train", str(data), "model", "train.csv", "state", "origins")
-    times = tables.read_csv(folder / "train.csv")
+    times = files.read_csv(folder / "train.csv")
     minutes = sum(float(row["seconds"]) for row in times) / 60
     return *validated(folder / "model/model.keras", arrays.load(data / "val")), round(minutes, 1)
 
 
 def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
     """Return a model's IoU on a split with the border as pet, and the epoch kept."""
-    model, facts = model_file.load(file)
-    counts = np.zeros((len(thresholds.CLASSES), thresholds.LEVELS), np.int64)
-    for photos, trimaps in training.in_order(val, 16):
-        counts += thresholds.histogram(trimaps, model_file.probabilities(model, photos))
+    model, facts = keras_file.load(file)
+    counts = np.zeros((len(labels.CLASSES), thresholds.LEVELS), np.int64)
+    for photos, trimaps in batches.in_order(val, 16):
+        counts += thresholds.histogram(trimaps, segmenter.probabilities(model, photos))
     level = thresholds.least(facts.threshold)
     return round(float(thresholds.iou(counts, "pet")[level]), 4), facts.epoch
 
@@ -104,7 +110,7 @@ def main() -> None:
     results = asked.work / "results.csv"
     for seed in asked.seeds:
         for name, changes in asked.choices:
-            rows = tables.read_csv(results) if results.exists() else []
+            rows = files.read_csv(results) if results.exists() else []
             if any((row["choice"], row["seed"]) == (name, str(seed)) for row in rows):
                 continue
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
@@ -115,7 +121,7 @@ def main() -> None:
                 if not rows:
                     writer.writerow(COLUMNS)
                 writer.writerow((name, seed, *found))
-    print(table(tables.read_csv(results)))
+    print(table(files.read_csv(results)))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stages import preprocess
-from stages.petseg import archives
+from petseg.data import archives, convert
 
 THREADS = os.cpu_count() or 1
 
@@ -70,11 +69,13 @@ def decode_tar(folder: Path, _size: int) -> float:
         return len(list(arrays)) / (time.perf_counter() - started)
 
 
-def convert(folder: Path, size: int) -> float:
+def run_stage(folder: Path, size: int) -> float:
     """Return the stage's rate."""
     with tempfile.TemporaryDirectory() as target:
         started = time.perf_counter()
-        preprocess.convert(folder, Path(target), preprocess.Params(size, 0.1, 1, 1000))
+        convert.convert_archives(
+            folder, Path(target), image_size=size, val_share=0.1, seed=1, max_rejected=1000
+        )
         seconds = time.perf_counter() - started
         rows = [
             (Path(target) / split / "index.csv").read_text() for split in ("train", "val", "test")

@@ -28,7 +28,9 @@ from typing import Literal
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
+
 sys.path.insert(0, str(ROOT))
+
 SIZE, BATCH, BASE, DEPTH = 128, 32, 16, 4
 WARM, STEPS = 2, 5
 
@@ -52,16 +54,16 @@ def rate(step: Callable[[int], object]) -> float:
 
 def with_our_step(resident: bool, precision: Literal["float32", "bfloat16"] = "float32") -> float:
     """Return the rate of the project's step, on its own batches or always on the same."""
-    from stages.petseg import backend
+    from petseg.data.arrays import Photo, Split
+    from petseg.model import backend, unet
+    from petseg.training import batches, settings, step
 
     backend.start(0, precision)
-    from stages.petseg import training, unet
-    from stages.petseg.arrays import Photo, Split
 
     photos, trimaps = data(WARM + STEPS)
     index = [Photo(str(n), "a", "cat", SIZE, SIZE, "", "") for n in range(len(photos))]
     split = Split(photos, trimaps, index)
-    schedule = training.Schedule(
+    schedule = settings.Schedule(
         epochs=1,
         patience=0,
         batch_size=BATCH,
@@ -76,9 +78,9 @@ def with_our_step(resident: bool, precision: Literal["float32", "bfloat16"] = "f
         seed=0,
     )
     model = unet.build(SIZE, BASE, DEPTH, "plain")
-    parts = training.make_optimizers(model, schedule, len(photos))
-    step = training.make_step(model, "bce", "pet", parts)
-    batches = training.ahead(training.shuffled(split, schedule, 1))
+    parts = step.make_optimizers(model, schedule, len(photos))
+    step = step.make_step(model, "bce", "pet", parts)
+    batches = batches.ahead(batches.shuffled(split, schedule, 1))
     if resident:
         one = next(batches)
         batches.close()
@@ -90,7 +92,7 @@ def fit() -> float:
     """Return the rate of Keras's own loop."""
     import keras
 
-    from stages.petseg import unet
+    from petseg.model import unet
 
     model = unet.build(SIZE, BASE, DEPTH, "plain")
     model.compile(

@@ -18,13 +18,15 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from flows.workspace import processes
+from petseg import files, params
+from petseg.data import arrays
+from petseg.data.arrays import Split
+from petseg.data.labels import BACKGROUND
 
-from flows import processes  # noqa: E402
-from stages.petseg import arrays, params, tables  # noqa: E402
-from stages.petseg.archives import BACKGROUND  # noqa: E402
-from stages.petseg.arrays import Split  # noqa: E402
+ROOT = Path(__file__).parent.parent
+
+sys.path.insert(0, str(ROOT))
 
 EPOCHS, BATCH = 15, 32
 
@@ -106,7 +108,7 @@ def ours(recipe: str, folder: Path, target: float) -> float | None:
                         break
             else:
                 return None
-        rates = tables.read_csv(Path(name) / "times.csv")
+        rates = files.read_csv(Path(name) / "times.csv")
         photos = len(arrays.read_index(folder / "train"))
         return sum(photos / float(row["photos_per_second"]) for row in rates)
 

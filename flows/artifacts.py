@@ -1,5 +1,6 @@
 """What a flow run leaves to look at in Prefect's UI: plan, times, metrics, pictures, the report."""
 
+import json
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from prefect import get_run_logger
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.exceptions import PrefectException
 
-from flows import numbers, plan
+from flows.workspace import git, plan
+from petseg import files
 
 REPORT = Path("reports/report.html")
 PICTURES = {
@@ -26,6 +28,7 @@ PICTURES = {
     ),
 }
 Artifact = dict[str, Any]
+METRICS = Path("reports/metrics.json")
 
 
 def store(create: Callable[..., Any], artifacts: Iterable[Artifact]) -> None:
@@ -53,20 +56,20 @@ def store_plan(rows: Sequence[plan.Row]) -> None:
 
 def store_results(made: Iterable[str]) -> None:
     """Store what these outputs hold: metrics beside the last commit's, pictures, the report."""
-    from stages.petseg import page  # its templates cost a run in which nothing changed 0.1 s
+    from petseg.report import render  # its templates cost a run in which nothing changed 0.1 s
 
     folders = list(made)
     here = {
         path
-        for path in (numbers.METRICS, REPORT, *(picture[0] for picture in PICTURES.values()))
+        for path in (METRICS, REPORT, *(picture[0] for picture in PICTURES.values()))
         if any(path.is_relative_to(folder) for folder in folders) and path.exists()
     }
-    if numbers.METRICS in here:
-        store_table("metrics", numbers.compared(), "Metrics, and the difference to the last commit")
+    if METRICS in here:
+        store_table("metrics", compared(), "Metrics, and the difference to the last commit")
     store(
         create_image_artifact,
         (
-            {"key": key, "image_url": page.data_address(path.read_bytes(), kind)}
+            {"key": key, "image_url": render.data_address(path.read_bytes(), kind)}
             | {"description": description}
             for key, (path, kind, description) in PICTURES.items()
             if path in here
@@ -75,3 +78,22 @@ def store_results(made: Iterable[str]) -> None:
     if REPORT in here:
         text = f"`{REPORT.resolve()}` on `{platform.node()}`"
         store(create_markdown_artifact, [{"key": "report", "markdown": text}])
+
+
+def compared() -> list[dict[str, Any]]:
+    """Return each metric: at the last commit (empty if it was not there), now, and the difference."""
+    committed = git.or_empty("show", f"HEAD:./{METRICS}")
+    before = json.loads(committed) if committed else {}
+    rows = []
+    for name, now in files.read_json(METRICS).items():
+        old = before.get(name)
+        measured = type(now) in (int, float) and type(old) in (int, float)  # a bool is not
+        rows.append(
+            {
+                "metric": name,
+                "last commit": "" if old is None else old,
+                "now": now,
+                "difference": f"{now - old:+.4f}" if measured else "",
+            }
+        )
+    return rows

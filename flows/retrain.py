@@ -16,9 +16,10 @@ from prefect.schedules import Cron
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows import artifacts, checkout, git, plan, processes, proposal, recipes
-from stages.petseg import params, progress
-from stages.petseg.errors import UserError
+from flows import artifacts
+from flows.workspace import git, lock, plan, processes, proposal, recipes
+from petseg import params, progress
+from petseg.errors import UserError
 
 TAIL = 15  # of a failing stage's lines stand in its state
 HINT = re.compile(
@@ -64,7 +65,7 @@ def retrain(
     """
     log = get_run_logger()
     try:
-        with checkout.alone(log.info):
+        with lock.alone(log.info):
             if recipes.take_back():
                 log.info("took back the recipe that a killed run had made the active one")
             if deployment.id:
@@ -133,7 +134,7 @@ def perform(stage: str, planned: str, force: bool) -> State[Any]:
     command += ["--force"] * force + ["--pull"] * (planned == plan.MISSING and plan.has_remote())
     code, said = follow(stage, command)
     while code and any("is busy, it is being blocked by" in line for line in said):
-        checkout.wait_for_dvc(get_run_logger().info)  # somebody's `dvc` came between
+        lock.wait_for_dvc(get_run_logger().info)  # somebody's `dvc` came between
         code, said = follow(stage, command)
     return Failed(message=f"failed; all that it said: {log_of(stage)}") if code else way(said)
 
@@ -142,8 +143,8 @@ def follow(stage: str, command: list[str]) -> tuple[int, list[str]]:
     """Run a stage's command, logging each line as it comes; return its exit code and its lines."""
     log = get_run_logger()
     extra = {
-        checkout.MARK: str(Path.cwd()),
-        checkout.STAGE: stage,
+        lock.MARK: str(Path.cwd()),
+        lock.STAGE: stage,
         progress.LINES: str(PROGRESS),
     }
     said: list[str] = []

@@ -11,9 +11,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from tabulate import tabulate
 
-from flows import checkout, commits, plan, processes
-from stages.petseg import metrics, params, progress, results, tables
-from stages.petseg.errors import UserError
+from flows.workspace import commits, lock, plan, processes
+from petseg import files, params, progress
+from petseg.errors import UserError
+from petseg.evaluation import metrics
+from petseg.review import results
 
 LOG = processes.LOGS / "seeds.log"
 DATA = ("data/raw", "data/arrays")
@@ -30,7 +32,7 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
     """
     if count < 2:
         raise UserError(f"-n is {count}: it takes at least 2 trainings to see a spread")
-    with checkout.alone(announce):
+    with lock.alone(announce):
         if stale := [row.stage for row in plan.read() if row.state != plan.UNCHANGED]:
             raise UserError(
                 f"the results here are not up to date ({', '.join(stale)}): run `dvc repro` first"
@@ -79,7 +81,7 @@ def unused(runs: list[dict[str, Any]]) -> Iterator[int]:
 def write(path: Path, here: results.Results, runs: list[dict[str, Any]]) -> None:
     """Write the repetitions, with what they were trained from."""
     facts = {"recipe": here.recipe, "trained_from": results.trained_from(here.stages)}
-    tables.write_json(path, facts | {"runs": runs})
+    files.write_json(path, facts | {"runs": runs})
 
 
 def told(seed: int, found: results.Results) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def call(folder: Path, follow: Callable[[str], None], stage: str, *arguments: st
         UserError: it fails; the text is its last line.
     """
     command = [sys.executable, "-m", f"stages.{stage}", *arguments]
-    extra = {checkout.MARK: str(Path.cwd()), checkout.STAGE: stage, "PYTHONPATH": str(Path.cwd())}
+    extra = {lock.MARK: str(Path.cwd()), lock.STAGE: stage, "PYTHONPATH": str(Path.cwd())}
     last = ""
     with processes.started(command, LOG, extra, folder) as process:
         for last in processes.lines(process, LOG):

@@ -12,7 +12,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from stages.petseg.errors import UserError
+from petseg.errors import UserError
 
 HOW = (
     "for the UI: `prefect server start` in another terminal, and once "

@@ -4,36 +4,21 @@ Writes: RAW/images.tar.gz, RAW/annotations.tar.gz, RAW/source.json.
 Keeps:  DOWNLOADS/SHA256-NAME, what came over the network and was verified, outside DVC's outputs.
 """
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from stages.petseg import archives, command, demo_pets, mirrors, params, progress, tables
-from stages.petseg.demo_pets import DemoPhoto
-from stages.petseg.errors import UserError
+from petseg import command, files, params
+from petseg.data import archives, demo, mirrors
+from petseg.data.demo import Demo
+from petseg.errors import UserError
 
 LICENCE = (
     "CC BY-SA 4.0 by the dataset's page, 'research purposes only' by the README in its archive; "
     "neither the photos nor figures made of them may be published again"
 )
-
-
-@checked(frozen=True, config={"extra": "forbid"})
-class Demo:
-    """`download` in params.yaml, drawing synthetic pets."""
-
-    source: Literal["demo"]
-    seed: Annotated[int, Field(ge=0)]
-    trainval: Annotated[int, Field(ge=12)]
-    test: Annotated[int, Field(ge=1)]
-
-
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -57,49 +42,6 @@ class Archives:
 Params = Annotated[Demo | Archives, Field(discriminator="source")]
 
 
-def draw_demo(settings: Demo, raw: Path) -> dict[str, Any]:
-    """Draw the demo dataset and pack it; return what source.json says of it."""
-    jobs = [
-        (settings.seed, number, *listed)
-        for number, listed in enumerate(demo_pets.entries(settings.trainval, settings.test))
-    ]
-    drawn = []
-    with (
-        ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
-        progress.bar("drawing", len(jobs)) as bar,
-    ):
-        for photo in pool.map(demo_pets.draw, jobs, chunksize=8):
-            drawn.append(photo)
-            bar.update()
-    archives.write(
-        raw / archives.IMAGES, ((f"images/{photo.entry.name}.jpg", photo.jpeg) for photo in drawn)
-    )
-    archives.write(raw / archives.ANNOTATIONS, annotations(drawn))
-    return {
-        "source": "demo",
-        "official": False,
-        "licence": "MIT, drawn by this project",
-        "from": "drawn",
-        "archives": {
-            name: describe(raw / name, archives.sha256(raw / name))
-            for name in (archives.IMAGES, archives.ANNOTATIONS)
-        },
-    }
-
-
-def annotations(drawn: list[DemoPhoto]) -> Iterator[tuple[str, bytes]]:
-    """Yield the members of the annotations' archive: the lists, then the trimaps."""
-    for name, splits in (
-        ("list", ("trainval", "test")),
-        ("trainval", ("trainval",)),
-        ("test", ("test",)),
-    ):
-        rows = sorted(photo.entry.row for photo in drawn if photo.split in splits)
-        yield f"annotations/{name}.txt", "".join(f"{row}\n" for row in rows).encode()
-    for photo in drawn:
-        yield f"annotations/trimaps/{photo.entry.name}.png", photo.png
-
-
 def fetch_archives(settings: Archives, raw: Path, downloads: Path) -> dict[str, Any]:
     """Fetch both archives; return what source.json says of them."""
     wanted = {
@@ -109,7 +51,7 @@ def fetch_archives(settings: Archives, raw: Path, downloads: Path) -> dict[str, 
     found = {}
     for name, sha256 in wanted.items():
         fetched = fetch_one(name, settings.mirrors, sha256, raw / name, downloads)
-        found[name] = describe(raw / name, fetched.sha256)
+        found[name] = archives.describe(raw / name, fetched.sha256)
         print(f"{name}: {'verified' if sha256 else 'unchecked'}, from {fetched.mirror}", flush=True)
     return {
         "source": "archives",
@@ -137,15 +79,10 @@ def fetch_one(
         ) from None
 
 
-def describe(archive: Path, sha256: str) -> dict[str, Any]:
-    """Return what source.json says of an archive."""
-    return {"bytes": archive.stat().st_size, "sha256": sha256}
-
-
 def get(settings: Demo | Archives, raw: Path, downloads: Path) -> dict[str, Any]:
     """Put the archives into `raw`, an empty folder; return what source.json says."""
     if isinstance(settings, Demo):
-        return draw_demo(settings, raw)
+        return demo.draw_demo(settings, raw)
     return fetch_archives(settings, raw, downloads)
 
 
@@ -155,9 +92,9 @@ def main() -> None:
         __doc__, raw="folder to write", downloads="folder that keeps downloads, whole and in part"
     )
     settings = params.load(Params, "download")
-    with command.whole_folder(paths.raw) as raw:
+    with files.whole_folder(paths.raw) as raw:
         source = get(settings, raw, paths.downloads)
-        tables.write_json(raw / "source.json", source)
+        files.write_json(raw / "source.json", source)
     sizes = ", ".join(
         f"{name} {facts['bytes']:,} bytes" for name, facts in source["archives"].items()
     )

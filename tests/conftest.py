@@ -19,9 +19,17 @@ import tests.shapes  # noqa: F401 - named in pyproject.toml, and looked up witho
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/plots", "stages", "flows")
+PARTS = (
+    "dvc.yaml",
+    ".dvcignore",
+    ".gitignore",
+    ".dvc/config",
+    ".dvc/plots",
+    "petseg",
+    "stages",
+    "flows",
+)
 Run = Callable[..., str]
-
 DEMO = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
 SECTIONS = f"""
     {DEMO}
@@ -187,7 +195,7 @@ def stepped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git and DVC repo whose three stages do nothing but take time, run and committed."""
     folder = tmp_path_factory.mktemp("stepped") / "repo"
     settings = (".dvc/config", ".dvcignore", ".gitignore", "prefect.yaml", "prefect.toml")
-    copy_parts(("flows", *settings), folder)
+    copy_parts(("petseg", "flows", *settings), folder)
     (folder / "step.py").write_text(STEP)
     (folder / "dvc.yaml").write_text(STEPS)
     (folder / "params.yaml").write_text(TINY + WISHES)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.petseg import archives
-from stages.petseg.archives import Entry
-from stages.petseg.errors import UserError
+from petseg.data import archives
+from petseg.data.archives import Entry
+from petseg.errors import UserError
 
 
 def test_a_list_is_read_with_its_comments_left_out() -> None:

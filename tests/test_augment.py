@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.petseg import backend
+from petseg.model import backend
 
 NOTHING: dict[str, Any] = {"flip": False, "crop": 1, "colour": 0}
 TRANSFORMS = [
@@ -45,7 +45,7 @@ def inside(pet: np.ndarray) -> np.ndarray:
 def test_what_the_photo_shows_and_what_the_trimap_says_stay_the_same(
     transform: dict[str, Any],
 ) -> None:
-    from stages.petseg import augment
+    from petseg.training import augment
 
     before = blobs(64)
     draws = augment.draw(np.random.default_rng(2), 64, **NOTHING | transform)
@@ -62,7 +62,7 @@ def test_what_the_photo_shows_and_what_the_trimap_says_stay_the_same(
 
 
 def test_without_a_transform_every_byte_stays() -> None:
-    from stages.petseg import augment
+    from petseg.training import augment
 
     before = blobs(8)
     after = augment.apply(*before, augment.draw(np.random.default_rng(1), 8, **NOTHING))
@@ -71,7 +71,7 @@ def test_without_a_transform_every_byte_stays() -> None:
 
 def made(photo: list[Any], box: list[float], colours: list[float]) -> tuple[Any, Any]:
     """Return a row of a photo of equal rows, and of its trimap of classes 1, 2, 3 …, augmented."""
-    from stages.petseg import augment
+    from petseg.training import augment
 
     size = len(photo)
     photos = np.array([[photo] * size], np.uint8)
@@ -103,7 +103,7 @@ def test_colours_by_hand() -> None:
 
 
 def test_draws_keep_to_their_limits_and_depend_on_the_seed_alone() -> None:
-    from stages.petseg import augment
+    from petseg.training import augment
 
     draws, again, other = (
         augment.draw(np.random.default_rng(seed), 1000, flip=True, crop=0.6, colour=0.3)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stages.petseg import boundary
+from petseg.evaluation import boundary
 
 
 def square(size: int, top: int, left: int, side: int) -> np.ndarray:

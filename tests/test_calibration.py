@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.petseg import calibration, thresholds
+from petseg.evaluation import calibration, thresholds
 
 # a fifth (51/255) for four pixels of which one is pet; 255/255 for two, of which one is border
 TRIMAPS = np.array([[[1, 2, 2, 2, 3, 2]]], np.uint8)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.petseg import checkpoint
+from petseg.training import checkpoint
 from tests.conftest import ENVIRONMENT, replace, run_in
 
 TRAIN = (

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import download
-from stages.petseg import archives, demo_pets, tables
+from petseg import files
+from petseg.data import archives, demo, demo_pets
 from tests.bad_server import serving, status
 from tests.conftest import run_in, with_archives
 
@@ -39,11 +39,9 @@ def test_the_demo_has_cats_and_dogs_of_eight_breeds_or_more() -> None:
 def test_the_demo_archives_are_equal_for_a_seed_and_in_the_official_layout(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        download.draw_demo(download.Demo("demo", 5, 12, 2), tmp_path / name)
+        demo.draw_demo(demo.Demo("demo", 5, 12, 2), tmp_path / name)
     for archive in (archives.IMAGES, archives.ANNOTATIONS):
-        assert archives.sha256(tmp_path / "one" / archive) == archives.sha256(
-            tmp_path / "two" / archive
-        )
+        assert files.sha256(tmp_path / "one" / archive) == files.sha256(tmp_path / "two" / archive)
     names = [name for name, _ in archives.read_members(tmp_path / "one" / archives.ANNOTATIONS)]
     assert names[:4] == [
         "annotations/list.txt",
@@ -75,7 +73,7 @@ def test_nothing_reachable_names_the_mirrors_the_demo_and_local_copies(tmp_path:
 
 def test_a_verified_download_serves_a_forced_run_without_a_network(tmp_path: Path) -> None:
     archives.write(tmp_path / "a.tar.gz", [("x", b"y")])
-    digest = archives.sha256(tmp_path / "a.tar.gz")
+    digest = files.sha256(tmp_path / "a.tar.gz")
     with serving((tmp_path / "a.tar.gz").read_bytes()) as server:
         recipes = with_archives([server.address], digest, digest)
         download_into(tmp_path, recipes)
@@ -91,7 +89,7 @@ def test_unchecked_archives_are_called_unofficial(tmp_path: Path) -> None:
     for name in (archives.IMAGES, archives.ANNOTATIONS):
         archives.write(tmp_path / "mirror" / name, [("x", b"y")])
     download_into(tmp_path, with_archives([f"{tmp_path}/mirror"]))
-    source = tables.read_json(tmp_path / "raw/source.json")
+    source = files.read_json(tmp_path / "raw/source.json")
     assert (source["official"], source["checked"]) == (False, False)
 
 

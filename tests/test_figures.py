@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stages.petseg import figures
+from petseg.report import overlays, plots
 
 
 def test_the_error_overlay_marks_missed_pet_blue_and_false_pet_orange() -> None:
     trimap = np.array([[1, 3, 2, 2]], np.uint8)
     found = np.array([[True, False, True, False]])
-    pixels = figures.error_overlay(
-        figures.Example("x", np.full((1, 4, 3), 100, np.uint8), trimap, found)
+    pixels = overlays.error_overlay(
+        overlays.Example("x", np.full((1, 4, 3), 100, np.uint8), trimap, found)
     )
     right, missed, false, left = pixels[0].astype(int).tolist()
     assert right == left == [170, 170, 170]
@@ -25,7 +25,7 @@ def test_an_animation_has_a_frame_per_epoch_and_the_last_one_stays(tmp_path: Pat
     photos, found = (
         rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((2, 16, 16, 3), (3, 2, 16, 16))
     )
-    figures.animate(tmp_path / "a.webp", photos, np.full((2, 16, 16), 1, np.uint8), found, 0.2)
+    overlays.animate(tmp_path / "a.webp", photos, np.full((2, 16, 16), 1, np.uint8), found, 0.2)
     with Image.open(tmp_path / "a.webp") as image:
         assert (getattr(image, "n_frames", 1), image.size) == (3, (2 * 160, 3 * 160 + 8))
         durations = []
@@ -41,8 +41,8 @@ def test_a_plot_drawn_twice_has_the_same_bytes_and_names_its_axes() -> None:
         {"threshold": "0.2", "precision": "0.5", "recall": "1"},
         {"threshold": "0.8", "precision": "1", "recall": "0.25"},
     ]
-    drawn = figures.precision_recall(rows, 0.75)
-    assert drawn == figures.precision_recall(rows, 0.75)
+    drawn = plots.precision_recall(rows, 0.75)
+    assert drawn == plots.precision_recall(rows, 0.75)
     for words in ("precision", "recall", "threshold 0.75"):
         assert f">{words}<" in drawn
 
@@ -55,6 +55,6 @@ def test_a_confusion_shows_every_cells_share() -> None:
             *(("border", "pet", "0.6"), ("border", "background", "0.4")),
         )
     ]
-    drawn = figures.confusion(rows)
+    drawn = plots.confusion(rows)
     for share in ("90.0%", "10.0%", "60.0%", "40.0%"):
         assert share in drawn

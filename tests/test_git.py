@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import git
-from stages.petseg.errors import UserError
+from flows.workspace import git
+from petseg.errors import UserError
 from tests.conftest import replace, run_in
 
 

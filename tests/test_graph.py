@@ -21,18 +21,20 @@ def read(name: str) -> dict[str, Any]:
 
 STAGES: dict[str, dict[str, Any]] = read("dvc.yaml")["stages"]
 PARAMS = read("params.yaml")
+LAYERS = ("petseg", "stages", "flows")
+CODE = ("stages", "petseg")  # what a stage may import
 SECTIONS = ("download", "preprocess", "train", "evaluate", "report")
 
 
 def imported(path: Path) -> Iterator[Path]:
     """Yield the project's own files that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stages"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in CODE:
             module = ROOT / str(node.module).replace(".", "/")
             for alias in node.names:
                 yield module / f"{alias.name}.py" if module.is_dir() else module.with_suffix(".py")
         elif isinstance(node, ast.Import):
-            assert not any(alias.name.startswith("stages") for alias in node.names), path
+            assert not any(alias.name.split(".")[0] in CODE for alias in node.names), path
 
 
 def reached(path: Path) -> set[Path]:
@@ -55,28 +57,61 @@ def test_a_stage_depends_on_just_the_files_that_it_imports(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_no_folder_of_code_and_on_its_own_parameters(stage: str) -> None:
-    code = [dep for dep in STAGES[stage]["deps"] if dep.startswith("stages")]
+    code = [dep for dep in STAGES[stage]["deps"] if dep.startswith(CODE)]
     assert all((ROOT / dep).is_file() for dep in code)
     assert STAGES[stage]["params"] == [f"recipes.${{recipe}}.{stage}"]
     assert STAGES[stage]["cmd"].startswith(f"python -m stages.{stage} ")
 
 
 def test_packages_are_empty_and_no_module_is_a_bag() -> None:
-    files = [*ROOT.glob("stages/**/*.py"), *ROOT.glob("flows/**/*.py")]
+    files = [path for layer in LAYERS for path in (ROOT / layer).rglob("*.py")]
     assert all(not path.read_text() for path in files if path.name == "__init__.py")
     assert not {"utils.py", "config.py", "paths.py"} & {path.name for path in files}
 
 
-def test_layers_import_only_to_the_right() -> None:
-    for path in ROOT.glob("stages/**/*.py"):
-        text = path.read_text()
-        assert "flows" not in {
-            part for line in text.splitlines() if "import" in line for part in line.split()
-        }
-        assert "prefect" not in text
-    assert "tensorflow" not in "".join(
-        path.read_text() for path in reached(ROOT / "stages/report.py")
-    )
+def roots(path: Path) -> set[str]:
+    """Return the first part of every module that a file imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("layer", "others"), [("petseg", {"stages", "flows"}), ("stages", {"flows"})]
+)
+def test_a_layer_imports_only_what_stands_to_its_right(layer: str, others: set[str]) -> None:
+    for path in (ROOT / layer).rglob("*.py"):
+        assert not roots(path) & (others | {"prefect", "dvc"}), path
+
+
+WINGS = {  # what each wing of the library may import of the others
+    "data": set(),
+    "model": {"data"},
+    "inference": {"data", "model"},
+    "training": {"data", "model", "inference", "evaluation"},
+    "evaluation": {"data", "model"},
+    "report": {"data", "evaluation"},
+    "review": {"data", "evaluation", "report"},
+}
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_a_wing_imports_only_the_wings_that_it_stands_on(wing: str) -> None:
+    for path in (ROOT / "petseg" / wing).glob("*.py"):
+        imports = {file.relative_to(ROOT / "petseg").parts[0] for file in imported(path)}
+        assert imports & set(WINGS) <= WINGS[wing] | {wing}, path
+
+
+def test_every_wing_of_the_library_is_known() -> None:
+    assert {
+        path.name for path in (ROOT / "petseg").iterdir() if (path / "__init__.py").exists()
+    } == set(WINGS)
+
+
+def test_the_report_needs_no_tensorflow() -> None:
+    for path in reached(ROOT / "stages/report.py"):
+        assert not roots(path) & {"tensorflow", "keras"}, path
 
 
 def test_params_have_no_anchor_no_merge_key_and_no_long_line() -> None:
@@ -121,7 +156,7 @@ def test_the_lock_agrees_with_commands_parameters_and_code() -> None:
         }
         assert {dep["path"] for dep in lock[name]["deps"]} == set(stage["deps"])
         for dep in lock[name]["deps"]:
-            if dep["path"].startswith("stages"):
+            if dep["path"].startswith(CODE):
                 digest = hashlib.md5((ROOT / dep["path"]).read_bytes(), usedforsecurity=False)
                 assert digest.hexdigest() == dep["md5"], dep["path"]
 

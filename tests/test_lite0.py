@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.petseg import backend
+from petseg.model import backend
 from tests.test_training import plan
 
 ORIGINAL = Path(__file__).parent / "lite0_activations.npz"  # benchmarks/lite0_activations.py
@@ -19,12 +19,12 @@ def tensorflow() -> None:
 def test_the_encoder_gives_the_original_networks_features() -> None:
     import keras
 
-    from stages.petseg import lite0
+    from petseg.model import efficientnet_lite
 
     original = np.load(ORIGINAL, allow_pickle=False)
     photos = keras.Input((64, 64, 3), dtype="uint8")
-    model = keras.Model(photos, lite0.features(photos))
-    lite0.load(model)
+    model = keras.Model(photos, efficientnet_lite.features(photos))
+    efficientnet_lite.load(model)
     found = model(original["photo"][None])
     assert len(found) == 5
     for number, features in enumerate(found):
@@ -35,21 +35,21 @@ def test_the_encoder_gives_the_original_networks_features() -> None:
 def test_an_enlarged_photo_is_seen_like_a_larger_one() -> None:
     import keras
 
-    from stages.petseg import lite0
+    from petseg.model import efficientnet_lite
 
     photo = np.load(ORIGINAL, allow_pickle=False)["photo"][None]
     models = []
     for shape, enlarge in (((64, 64, 3), 2), ((128, 128, 3), 1)):
         photos = keras.Input(shape)
-        models.append(keras.Model(photos, lite0.features(photos, enlarge)))
-        lite0.load(models[-1])
+        models.append(keras.Model(photos, efficientnet_lite.features(photos, enlarge)))
+        efficientnet_lite.load(models[-1])
     larger = keras.ops.image.resize(photo.astype(np.float32), (128, 128))
     for found, expected in zip(models[0](photo), models[1](larger), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_an_enlarged_photos_first_features_are_at_full_resolution() -> None:
-    from stages.petseg import unet
+    from petseg.model import unet
 
     model = unet.build(64, 4, 5, "efficientnet_lite0", enlarge=2)
     assert model.get_layer("skip0").output.shape[1:] == (64, 64, 16 + 4)  # and doubled from below
@@ -58,21 +58,22 @@ def test_an_enlarged_photos_first_features_are_at_full_resolution() -> None:
 
 
 def test_every_weight_of_the_encoder_is_loaded_and_none_of_the_decoder() -> None:
-    from stages.petseg import lite0, unet
+    from petseg.model import efficientnet_lite, unet
 
     model, other = (unet.build(64, 4, 5, "efficientnet_lite0") for _ in range(2))
     for layer, again in zip(model.layers, other.layers, strict=True):
         for one, two in zip(layer.get_weights()[:1], again.get_weights(), strict=False):
-            assert (one == two).all() == lite0.pretrained(layer), layer.name
+            assert (one == two).all() == efficientnet_lite.pretrained(layer), layer.name
 
 
 def test_pretrained_weights_change_by_a_share_of_the_rate() -> None:
     import tensorflow as tf
 
-    from stages.petseg import training, unet
+    from petseg.model import unet
+    from petseg.training import step
 
     model = unet.build(32, 2, 5, "efficientnet_lite0")
-    parts = training.make_optimizers(model, plan(learning_rate=0.01, encoder_rate=0.1), 4)
+    parts = step.make_optimizers(model, plan(learning_rate=0.01, encoder_rate=0.1), 4)
     for part, expected in zip(parts, (0.01, 0.001), strict=True):
         before = [variable.numpy() for variable in part.weights]
         part.optimizer.apply([tf.ones_like(variable) for variable in before], part.weights)

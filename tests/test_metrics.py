@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from stages.petseg import metrics, thresholds
+from petseg.data import labels
+from petseg.evaluation import metrics
 
 # pet 1, background 2, border 3; predicted pet is True
 TRIMAP = np.array([[[1, 1, 3, 2], [1, 3, 2, 2]]], np.uint8)
 FOUND = np.array([[[1, 0, 1, 1], [1, 0, 0, 0]]], bool)
+
 # pet: 2 found, 1 missed; border: 1 found, 1 missed; background: 1 found, 2 left
 COUNTS = [[2, 1, 1, 1, 1, 2]]
 
@@ -21,7 +23,7 @@ def test_counts_are_pixels_by_class_and_prediction() -> None:
     [("pet", (3, 1, 2, 2)), ("background", (2, 2, 1, 3)), ("ignored", (2, 1, 1, 2))],
 )
 def test_the_border_policy_moves_or_drops_the_band(
-    border: thresholds.Border, cells: tuple[int, ...]
+    border: labels.Border, cells: tuple[int, ...]
 ) -> None:
     c = metrics.confusion(np.array(COUNTS).sum(axis=0), border)
     assert (int(c.tp), int(c.fp), int(c.fn), int(c.tn)) == cells

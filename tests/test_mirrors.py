@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from stages.petseg import mirrors
-from stages.petseg.errors import UserError
-from stages.petseg.mirrors import Fetched, Patience, UnreachableError
+from petseg.data import mirrors
+from petseg.data.mirrors import Fetched, Patience, UnreachableError
+from petseg.errors import UserError
 from tests.bad_server import (
     Handler,
     Move,
@@ -122,7 +122,7 @@ def test_a_part_survives_and_the_next_run_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_fetch_is_gone_on_with(tmp_path: Path, kill: signal.Signals) -> None:
     code = (
-        "import sys; from pathlib import Path; from stages.petseg import mirrors\n"
+        "import sys; from pathlib import Path; from petseg.data import mirrors\n"
         "name, address, sha256, folder = sys.argv[1:]\n"
         "mirrors.fetch(name, [address], sha256, Path(folder) / name, Path(folder) / 'downloads')"
     )

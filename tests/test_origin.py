@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.petseg import origin
+from petseg.training import provenance
 from tests.conftest import run_in
 
 
@@ -21,12 +21,12 @@ def git_repo(folder: Path) -> str:
 def test_the_first_training_of_equal_bytes_is_the_one_that_is_told(tmp_path: Path) -> None:
     model, folder = tmp_path / "model.keras", tmp_path / "origins"
     model.write_bytes(b"weights")
-    origin.keep(folder, model, origin.here("a processor", 18, 87.04))
-    origin.keep(folder, model, origin.here("another", 18, 99.0))
-    found = origin.find(folder, model)
+    provenance.keep(folder, model, provenance.here("a processor", 18, 87.04))
+    provenance.keep(folder, model, provenance.here("another", 18, 99.0))
+    found = provenance.find(folder, model)
     assert (found["device"], found["epochs"], found["seconds"]) == ("a processor", 18, 87.0)
     model.write_bytes(b"other weights")
-    assert origin.find(folder, model) == {}
+    assert provenance.find(folder, model) == {}
 
 
 def test_the_commit_is_told_with_its_changes_but_for_dvcs_own(
@@ -35,9 +35,9 @@ def test_the_commit_is_told_with_its_changes_but_for_dvcs_own(
     head = git_repo(tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.lock").write_text("2")
-    assert origin.commit() == head[:12]
+    assert provenance.commit() == head[:12]
     (tmp_path / "code.py").write_text("2")
-    assert origin.commit() == f"{head[:12]} and changes"
+    assert provenance.commit() == f"{head[:12]} and changes"
 
 
 def test_without_git_or_a_commit_none_is_told(
@@ -45,6 +45,6 @@ def test_without_git_or_a_commit_none_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert origin.commit() == ""
+    assert provenance.commit() == ""
     monkeypatch.setenv("PATH", "")
-    assert origin.commit() == ""
+    assert provenance.commit() == ""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Int64
 
-from stages.petseg import bootstrap, metrics, paired
+from petseg.evaluation import bootstrap, metrics
+from petseg.review import paired_bootstrap
 
 PIXELS = 5000
 
@@ -26,10 +27,10 @@ def two_models(photos: int, seed: int, better: float) -> list[Int64[np.ndarray, 
 
 def test_a_models_difference_to_itself_is_zero_in_every_resample() -> None:
     counts, _ = two_models(30, seed=0, better=0)
-    found = paired.differences(counts, counts)
+    found = paired_bootstrap.differences(counts, counts)
     assert set(found) == set(metrics.headline(counts))
     assert all(bootstrap.interval(samples) == (0, 0) for samples in found.values())
-    assert paired.iou_interval(counts, counts, among=5, seed=1) == (0, 0)
+    assert paired_bootstrap.iou_interval(counts, counts, among=5, seed=1) == (0, 0)
 
 
 def test_a_resample_has_as_many_photos_as_there_are_and_each_as_often_on_average() -> None:
@@ -47,7 +48,7 @@ def test_the_iou_is_of_the_dataset_and_no_mean_over_photos() -> None:
     # second by head alone. Base: 90 / 100 and 1/2 in the mean, head: 1 in both.
     base = np.array([[90, 0, 0, 0, 0, 10], [0, 10, 0, 0, 0, 90]])
     head = np.array([[90, 0, 0, 0, 0, 10], [10, 0, 0, 0, 0, 90]])
-    found = paired.differences(base, head)
+    found = paired_bootstrap.differences(base, head)
     # by which photos are drawn: the first twice, each once, the second twice
     assert sorted(set(found["iou"].round(6))) == [0, 0.1, 1]
     assert sorted(set(found["image_iou"].round(6))) == [0, 0.5, 1]
@@ -55,7 +56,9 @@ def test_the_iou_is_of_the_dataset_and_no_mean_over_photos() -> None:
 
 def test_equal_seeds_give_equal_intervals() -> None:
     base, head = two_models(40, seed=3, better=0.1)
-    first, again = (bootstrap.interval(paired.differences(base, head)["iou"]) for _ in range(2))
+    first, again = (
+        bootstrap.interval(paired_bootstrap.differences(base, head)["iou"]) for _ in range(2)
+    )
     assert first == again
 
 
@@ -69,7 +72,7 @@ def test_the_interval_holds_the_true_difference_in_about_95_of_100_cases(
     held = 0
     for seed in range(1, 301):
         base, head = two_models(100, seed=seed, better=0.1)
-        low, high = bootstrap.interval(paired.differences(base, head)["iou"])
+        low, high = bootstrap.interval(paired_bootstrap.differences(base, head)["iou"])
         held += low <= true <= high
     assert 0.91 <= held / 300 <= 0.98  # four standard errors are 0.05
 
@@ -84,7 +87,7 @@ def test_looking_at_many_slices_finds_a_false_move_in_few_reviews(
         intervals = []
         for each in range(slices):
             base, head = two_models(photos, seed=1000 * number + each, better=0)
-            intervals.append(paired.iou_interval(base, head, slices, each))
+            intervals.append(paired_bootstrap.iou_interval(base, head, slices, each))
         false += any(low > 0 or high < 0 for low, high in intervals)
     assert false / reviews <= 0.1
 
@@ -93,10 +96,10 @@ def test_a_slice_in_which_one_photo_differs_says_nothing() -> None:
     base, other = two_models(12, seed=5, better=0)
     head = base.copy()
     head[0] = other[0]
-    assert paired.iou_interval(base, head, among=10, seed=1) == (-np.inf, np.inf)
+    assert paired_bootstrap.iou_interval(base, head, among=10, seed=1) == (-np.inf, np.inf)
 
 
 def test_a_real_difference_of_a_slice_is_found() -> None:
     base, head = two_models(15, seed=6, better=-1.5)
-    low, high = paired.iou_interval(base, head, among=10, seed=1)
+    low, high = paired_bootstrap.iou_interval(base, head, among=10, seed=1)
     assert low < high < 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.petseg import photos
+from petseg.data import photos
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.petseg import archives, tables
+from petseg import files
+from petseg.data import archives
 from tests.bad_server import serving
 from tests.conftest import ran, replace, run_in, with_archives
 
@@ -37,7 +38,7 @@ def test_git_tracks_the_numbers_and_no_picture(repo: Path) -> None:
 
 def test_the_numbers_agree_with_each_other(repo: Path) -> None:
     metrics = json.loads((repo / "reports/metrics.json").read_text())
-    rows = tables.read_csv(repo / "reports/per_image.csv")
+    rows = files.read_csv(repo / "reports/per_image.csv")
     sums = {name: sum(int(row[name]) for row in rows) for name in rows[0] if "_as_" in name}
     assert sum(sums.values()) == 4 * 32 * 32
     hits = sums["pet_as_pet"] + sums["border_as_pet"]
@@ -45,7 +46,7 @@ def test_the_numbers_agree_with_each_other(repo: Path) -> None:
         hits + sums["pet_as_background"] + sums["border_as_background"] + sums["background_as_pet"]
     )
     assert metrics["iou"] == round(hits / union, 4) if union else 1.0
-    photos = tables.read_csv(repo / "reports/photos.csv")
+    photos = files.read_csv(repo / "reports/photos.csv")
     assert sorted(row["split"] for row in photos) == ["test"] * 4 + ["train"] * 10 + ["val"] * 2
     assert metrics["official_data"] is False
 
@@ -73,8 +74,8 @@ def test_a_test_the_readme_and_caches_of_python_rerun_nothing(repo: Path) -> Non
     (repo / "README.md").write_text("new")
     (repo / "tests").mkdir()
     (repo / "tests/test_new.py").write_text("")
-    (repo / "stages/petseg/__pycache__").mkdir()
-    (repo / "stages/petseg/__pycache__/unet.pyc").write_text("")
+    (repo / "petseg/model/__pycache__").mkdir()
+    (repo / "petseg/model/__pycache__/unet.pyc").write_text("")
     assert ran(run_in(repo, "dvc", "repro")) == []
 
 
@@ -137,7 +138,7 @@ def test_a_truncated_archive_fails_in_one_line_and_leaves_nothing(repo: Path) ->
 def test_a_downloaded_archive_lies_on_the_disk_once(repo: Path, tmp_path: Path) -> None:
     copies = shutil.copytree(repo / "data/raw", tmp_path / "copies")
     shutil.rmtree(repo / ".dvc/cache")  # which has the same archive, drawn
-    digests = [archives.sha256(copies / name) for name in (archives.IMAGES, archives.ANNOTATIONS)]
+    digests = [files.sha256(copies / name) for name in (archives.IMAGES, archives.ANNOTATIONS)]
     with serving((copies / archives.IMAGES).read_bytes()) as server:
         recipes = with_archives([server.address, str(copies)], *digests)
         (repo / "params.yaml").write_text(recipes)

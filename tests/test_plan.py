@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import plan
-from stages.petseg.errors import UserError
+from flows.workspace import plan
+from petseg.errors import UserError
 from tests.conftest import ran, replace, run_in
 
 STAGES = ["download", "preprocess", "train", "evaluate", "report"]
@@ -42,9 +42,9 @@ def test_a_parameter_is_named_with_its_old_and_new_value_and_later_stages_wait(h
 
 
 def test_changed_code_is_named_by_its_file(here: Path) -> None:
-    replace(here / "stages/petseg/unet.py", '"""', '"""Edited: ')
+    replace(here / "petseg/model/unet.py", '"""', '"""Edited: ')
     rows = told()
-    assert rows["train"] == ("changed", ("stages/petseg/unet.py changed",))
+    assert rows["train"] == ("changed", ("petseg/model/unet.py changed",))
     assert rows["preprocess"] == ("unchanged", ())
 
 

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages import preprocess
-from stages.petseg import archives, arrays
-from stages.petseg.errors import UserError
+from petseg.data import archives, arrays, convert
+from petseg.errors import UserError
 from tests.conftest import TINY, run_in
 
 
@@ -47,16 +46,18 @@ def pack(folder: Path, **changed: bytes | None) -> Path:
     return folder
 
 
-def convert(raw: Path, target: Path, max_rejected: int = 9) -> dict[str, str]:
+def run_stage(raw: Path, target: Path, max_rejected: int = 9) -> dict[str, str]:
     """Run the conversion; return the reasons by name."""
     target.mkdir()
-    preprocess.convert(raw, target, preprocess.Params(16, 0.25, 1, max_rejected))
+    convert.convert_archives(
+        raw, target, image_size=16, val_share=0.25, seed=1, max_rejected=max_rejected
+    )
     with (target / "rejected.csv").open() as file:
         return {row["name"]: f"{row['split']}: {row['reason']}" for row in csv.DictReader(file)}
 
 
 def test_clean_archives_become_three_splits_with_their_own_trimaps(tmp_path: Path) -> None:
-    assert convert(pack(tmp_path / "raw"), tmp_path / "arrays") == {}
+    assert run_stage(pack(tmp_path / "raw"), tmp_path / "arrays") == {}
     splits = {name: arrays.load(tmp_path / "arrays" / name) for name in ("train", "val", "test")}
     assert {name: len(split) for name, split in splits.items()} == {"train": 3, "val": 1, "test": 2}
     for split in splits.values():
@@ -87,7 +88,14 @@ def test_what_cannot_be_used_is_set_aside_with_its_split_and_reason(tmp_path: Pa
         changed[f"annotations/trimaps/{name}.png"] = picture((20, 10), 2, "L", "PNG")
     target = tmp_path / "arrays"
     target.mkdir()
-    preprocess.convert(pack(tmp_path / "raw", **changed), target, preprocess.Params(16, 0.4, 4, 9))
+    convert.convert_archives(
+        pack(tmp_path / "raw", **changed),
+        target,
+        image_size=16,
+        val_share=0.4,
+        seed=4,
+        max_rejected=9,
+    )
     with (target / "rejected.csv").open() as file:
         reasons = {row["name"]: row["reason"] for row in csv.DictReader(file)}
     assert reasons == {
@@ -104,7 +112,7 @@ def test_a_name_listed_twice_is_neither_trained_nor_tested_on(tmp_path: Path) ->
         "annotations/trainval.txt": rows,
         "annotations/test.txt": b"a_5 1 1 1\na_6 1 1 1\na_2 1 1 1\n",
     }
-    assert convert(pack(tmp_path / "raw", **lists), tmp_path / "arrays") == {
+    assert run_stage(pack(tmp_path / "raw", **lists), tmp_path / "arrays") == {
         "a_1": "trainval: listed twice: trainval.txt and trainval.txt",
         "a_2": "trainval: listed twice: trainval.txt and test.txt",
     }
@@ -121,7 +129,7 @@ def test_a_photo_lies_in_its_own_folder(tmp_path: Path) -> None:
         "images/a_1.jpg": None,
         "images/old/a_1.jpg": picture((20, 10), 0, "RGB", "JPEG"),
     }
-    reasons = convert(pack(tmp_path / "raw", **stray), tmp_path / "arrays")
+    reasons = run_stage(pack(tmp_path / "raw", **stray), tmp_path / "arrays")
     assert [reason.partition(": ")[2] for reason in reasons.values()] == ["not in images.tar.gz"]
 
 
@@ -131,7 +139,7 @@ def test_the_summary_counts_by_split_breed_reason_and_oddity(tmp_path: Path) -> 
         "images/a_2.jpg": b"",
         "images/a_5.jpg": picture((20, 10), 0, "P", "GIF"),
     }
-    convert(pack(tmp_path / "raw", **changed), tmp_path / "arrays")
+    run_stage(pack(tmp_path / "raw", **changed), tmp_path / "arrays")
     summary = json.loads((tmp_path / "arrays/summary.json").read_text())
     assert summary["breeds"] == {"a": {"train": 1, "val": 1, "test": 2}}
     assert summary["odd"] == {"GIF": 1, "palette": 1}
@@ -144,13 +152,13 @@ def test_more_rejects_than_allowed_fail_and_name_some(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"1 photos cannot be used, more than preprocess.max_rejected 0: a_6: photo"
     ):
-        convert(raw, tmp_path / "arrays", max_rejected=0)
+        run_stage(raw, tmp_path / "arrays", max_rejected=0)
 
 
 def test_archives_without_the_lists_are_refused(tmp_path: Path) -> None:
     raw = pack(tmp_path / "raw", **{"annotations/test.txt": None})
     with pytest.raises(UserError, match=r"annotations/test.txt is missing"):
-        convert(raw, tmp_path / "arrays")
+        run_stage(raw, tmp_path / "arrays")
 
 
 def many(raw: Path, count: int) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import processes
-from stages.petseg import progress
+from flows.workspace import processes
+from petseg import progress
 from tests.conftest import ended
 
 BAR = """
 import time
-from stages.petseg import progress
+from petseg import progress
 with progress.bar("reading", 40) as bar:
     for _ in range(40):
         time.sleep(0.05)

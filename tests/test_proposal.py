@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import git, plan, proposal, recipes
-from stages.petseg.errors import UserError
+from flows.workspace import git, plan, proposal, recipes
+from petseg.errors import UserError
 from tests.conftest import replace, run_in
 
 Said = list[str]

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.petseg import tables
+from petseg import files
 from tests.conftest import (
     ENVIRONMENT,
     PARTS,
@@ -246,8 +246,8 @@ def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path
     kept = copy / "reports/seeds/tiny.json"
     said = run_in(copy, "petseg", "seeds", "-n", "2")
     assert "reports/seeds/tiny.json: 2 trainings of tiny" in said
-    first = tables.read_json(kept)
-    metrics = tables.read_json(copy / "reports/metrics.json")
+    first = files.read_json(kept)
+    metrics = files.read_json(copy / "reports/metrics.json")
     assert [run["seed"] for run in first["runs"]] == [3, 4]
     assert first["runs"][0]["metrics"]["iou"] == metrics["iou"]
     assert first["runs"][0]["metrics"] != first["runs"][1]["metrics"]
@@ -256,7 +256,7 @@ def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path
     assert re.search(rf"^iou +{sum(ious) / 2:.4f} +{deviation:.4f}$", said, flags=re.MULTILINE)
     assert run_in(copy, "git", "status", "--porcelain") == "?? reports/seeds/\n"
     run_in(copy, "petseg", "seeds", "-n", "3")
-    assert tables.read_json(kept)["runs"][:2] == first["runs"]
+    assert files.read_json(kept)["runs"][:2] == first["runs"]
     run_in(copy, "git", "add", ".")
     run_in(copy, "git", "commit", "-qm", "seeds")
     assert "(measured on 3 seeds)" in run_in(copy, "petseg", "review", "HEAD", "better")
@@ -269,4 +269,4 @@ def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path
         "error: the results here are not up to date (train, evaluate, report): "
         "run `dvc repro` first\n"
     )
-    assert tables.read_json(kept)["runs"][:2] == first["runs"]
+    assert files.read_json(kept)["runs"][:2] == first["runs"]

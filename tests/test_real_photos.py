@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.petseg import archives
+from petseg.data import archives
 from tests.conftest import run_in, with_archives
 
 REAL = os.environ.get("PETSEG_REAL_PHOTOS", "")

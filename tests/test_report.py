@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages import report
-from stages.petseg import arrays, gallery, metrics, page, tables
+from petseg import files
+from petseg.data import arrays
+from petseg.evaluation import metrics
+from petseg.report import content, gallery, render
 from tests.browser import Page, opened
 from tests.conftest import run_in
 
@@ -64,13 +66,13 @@ def cards(shown: Page) -> list[dict[str, Any]]:
 
 
 def test_the_slider_gives_the_masks_and_scores_that_numpy_gives(shown: Page, repo: Path) -> None:
-    model = tables.read_json(repo / "reports/data.json")["model"]
+    model = files.read_json(repo / "reports/data.json")["model"]
     assert shown.js("document.getElementById('at').textContent") == f"{model['threshold']:.2f}"
     for level in (1, 77, 128, 255):
         choose(shown, "threshold", str(level), "input")
         found = {card["name"]: (card["iou"], card["found"]) for card in cards(shown)}
         assert found == scores(repo, level)
-        row = tables.read_csv(repo / "reports/thresholds.csv")[level]
+        row = files.read_csv(repo / "reports/thresholds.csv")[level]
         said = shown.js("document.getElementById('all-photos').textContent")
         assert f"IoU {float(row['iou']):.4f}, precision {float(row['precision']):.4f}" in said
     shown.js("document.getElementById('reset').click()")
@@ -91,7 +93,7 @@ def test_the_mask_on_the_photo_is_that_of_the_threshold(shown: Page) -> None:
 
 
 def test_photos_are_sorted_and_filtered(shown: Page, repo: Path) -> None:
-    rows = {row["name"]: row for row in tables.read_csv(repo / "reports/per_image.csv")}
+    rows = {row["name"]: row for row in files.read_csv(repo / "reports/per_image.csv")}
     for order, key in (("worst", 1.0), ("best", -1.0)):
         choose(shown, "order", order)
         values = [key * float(card["iou"]) for card in cards(shown)]
@@ -139,7 +141,7 @@ def test_every_picture_has_words_and_every_control_a_name(shown: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_a_contrast_of_at_least_four_and_a_half(scheme: str) -> None:
     """WCAG 2.2, success criterion 1.4.3 (AA)."""
-    style = (Path(page.__file__).parent / "style.css").read_text()
+    style = (Path(render.__file__).parent / "style.css").read_text()
     rules = re.findall(r":root \{([^}]*)\}", style)[0 if scheme == "light" else 1]
     colours = {name: luminance(value) for name, value in re.findall(r"--(\w+): #(\w+)", rules)}
     for text in ("ink", "soft"):
@@ -169,7 +171,7 @@ def test_without_javascript_there_are_photos_and_every_number(browser: Page, rep
     names = {str(node.get("name", {}).get("value")) for node in seen if not node["ignored"]}
     assert any(name.startswith("Worst by IoU: photo, truth") for name in names)
     assert "Show more" not in names
-    iou = tables.read_json(repo / "reports/metrics.json")["iou"]
+    iou = files.read_json(repo / "reports/metrics.json")["iou"]
     assert f"{iou:.4f}" in names
 
 
@@ -212,5 +214,5 @@ def test_where_a_model_came_from_is_told_or_said_to_be_unknown(repo: Path) -> No
     commit = run_in(repo, "git", "rev-list", "--max-parents=0", "HEAD").strip()
     assert "2 epochs" in html
     assert commit[:12] in html or "not known" in html
-    data = tables.read_json(repo / "reports/data.json")
-    assert report.how(data, {}, official=False)["trained on"] == "not known: on another machine"
+    data = files.read_json(repo / "reports/data.json")
+    assert content.how(data, {}, official=False)["trained on"] == "not known: on another machine"

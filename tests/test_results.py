@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from stages.petseg import results
-from stages.petseg.errors import UserError
+from petseg.errors import UserError
+from petseg.review import results
 
 HEADER = (
     "name,breed,species,pet_as_pet,pet_as_background,border_as_pet,border_as_background,"

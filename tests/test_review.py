@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.petseg import metrics, review
-from stages.petseg.errors import UserError
-from stages.petseg.results import Results, Scored
+from petseg.errors import UserError
+from petseg.evaluation import metrics
+from petseg.review import changes, compare, gate
+from petseg.review.results import Results, Scored
 
 GATE = {"iou": {"better": "higher", "tolerance": 0.01}}
 Six = tuple[int, ...]
@@ -58,9 +59,9 @@ def seeds(*values: float) -> dict[str, Any]:
 
 
 def test_equal_results_are_no_change_and_pass() -> None:
-    found = review.compare(BASE, replace(BASE, label="head"))
-    assert {move.verdict for move in found.moves} == {review.UNCLEAR}
-    assert review.decide(found)[0] == review.PASSED
+    found = compare.compare(BASE, replace(BASE, label="head"))
+    assert {move.verdict for move in found.moves} == {compare.UNCLEAR}
+    assert gate.decide(found)[0] == gate.PASSED
     assert found.losses == ()
 
 
@@ -73,66 +74,66 @@ def with_more(found: Results, more: tuple[float, ...]) -> Results:
 
 def test_what_both_measured_besides_counts_is_judged_and_less_may_be_better() -> None:
     base, head = with_more(BASE, (50, 100, 0.5, 20)), with_more(BASE, (40, 100, 0.5, 10))
-    moves = {move.name: move for move in review.compare(base, head).moves}
-    assert (moves["boundary_iou"].head, moves["boundary_iou"].verdict) == (0.4, review.WORSE)
-    assert (moves["brier"].head, moves["brier"].verdict) == (0.05, review.BETTER)
-    assert moves["boundary_f_2px"].verdict == review.UNCLEAR
+    moves = {move.name: move for move in compare.compare(base, head).moves}
+    assert (moves["boundary_iou"].head, moves["boundary_iou"].verdict) == (0.4, compare.WORSE)
+    assert (moves["brier"].head, moves["brier"].verdict) == (0.05, compare.BETTER)
+    assert moves["boundary_f_2px"].verdict == compare.UNCLEAR
 
 
 def test_what_base_did_not_measure_has_no_verdict() -> None:
-    moves = {move.name: move for move in review.compare(BASE, with_more(BASE, (5, 9, 1, 2))).moves}
+    moves = {move.name: move for move in compare.compare(BASE, with_more(BASE, (5, 9, 1, 2))).moves}
     assert (moves["brier"].base, moves["brier"].verdict) == (None, "")
-    assert moves["iou"].verdict == review.UNCLEAR
+    assert moves["iou"].verdict == compare.UNCLEAR
 
 
 def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
-    fallen = review.compare(BASE, result("head", photos(WORSE)))
+    fallen = compare.compare(BASE, result("head", photos(WORSE)))
     assert fallen.main is not None
     # 30 photos of 100 pixels: 150 missed of 3,000 are an IoU of 0.95, 480 missed one of 0.84
     assert (fallen.main.base, fallen.main.head) == (0.95, 0.84)
-    assert fallen.main.verdict == review.WORSE
-    code, why = review.decide(fallen)
-    assert code == review.REGRESSION
+    assert fallen.main.verdict == compare.WORSE
+    code, why = gate.decide(fallen)
+    assert code == gate.REGRESSION
     assert why.startswith("regression: iou 0.9500 → 0.8400 (95 % interval −0.11")
-    risen = review.compare(result("base", photos(WORSE)), BASE)
+    risen = compare.compare(result("base", photos(WORSE)), BASE)
     assert risen.main is not None
-    assert risen.main.verdict == review.BETTER
-    assert review.decide(risen)[0] == review.PASSED
+    assert risen.main.verdict == compare.BETTER
+    assert gate.decide(risen)[0] == gate.PASSED
 
 
 def test_a_fall_within_the_tolerance_passes_though_it_is_clear() -> None:
     lenient = replace(BASE, params={"gate": {"iou": {"better": "higher", "tolerance": 0.2}}})
-    found = review.compare(lenient, result("head", photos(WORSE)))
+    found = compare.compare(lenient, result("head", photos(WORSE)))
     assert found.main is not None
-    assert found.main.verdict == review.WORSE
-    assert review.decide(found)[0] == review.PASSED
+    assert found.main.verdict == compare.WORSE
+    assert gate.decide(found)[0] == gate.PASSED
 
 
 def test_what_is_lower_when_better_regresses_upwards() -> None:
-    assert review.judge(0.1, 0.2, 0.05, "lower") == review.WORSE
-    assert review.judge(-0.2, -0.1, 0.05, "lower") == review.BETTER
-    assert review.judge(0.1, 0.2, 0.15, "lower") == review.UNCLEAR
+    assert compare.judge(0.1, 0.2, 0.05, "lower") == compare.WORSE
+    assert compare.judge(-0.2, -0.1, 0.05, "lower") == compare.BETTER
+    assert compare.judge(0.1, 0.2, 0.15, "lower") == compare.UNCLEAR
 
 
 def test_a_change_cannot_loosen_its_own_gate() -> None:
     loose = {"gate": {"iou": {"better": "higher", "tolerance": 1.0}}}
-    found = review.compare(BASE, result("head", photos(WORSE), params=loose))
-    assert review.decide(found)[0] == review.REGRESSION
+    found = compare.compare(BASE, result("head", photos(WORSE), params=loose))
+    assert gate.decide(found)[0] == gate.REGRESSION
 
 
 def test_what_a_reseed_moves_is_by_students_t() -> None:
     # two seeds: s = 0.02 / √2, and 12.706 · √2 · s = 12.706 · 0.02
-    assert review.reseed(seeds(0.90, 0.92), "metrics") == {"iou": pytest.approx(0.25412)}
+    assert compare.reseed(seeds(0.90, 0.92), "metrics") == {"iou": pytest.approx(0.25412)}
     # three: s = 0.01, 4.303 · √2 · 0.01
-    assert review.reseed(seeds(0.9, 0.91, 0.92), "metrics") == {
+    assert compare.reseed(seeds(0.9, 0.91, 0.92), "metrics") == {
         "iou": pytest.approx(0.060854, abs=1e-6)
     }
-    assert review.reseed(seeds(0.9), "metrics") == {}
-    assert review.reseed({}, "metrics") == {}
+    assert compare.reseed(seeds(0.9), "metrics") == {}
+    assert compare.reseed({}, "metrics") == {}
 
 
 def test_students_quantiles_are_those_of_its_density() -> None:
-    for freedom, quantile in enumerate(review.STUDENT, start=1):
+    for freedom, quantile in enumerate(compare.STUDENT, start=1):
         scale = (
             math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
         )
@@ -143,11 +144,11 @@ def test_students_quantiles_are_those_of_its_density() -> None:
 
 def test_what_a_reseed_moves_as_far_is_neither_worse_nor_a_regression() -> None:
     noisy = replace(BASE, seeds=seeds(0.85, 0.95, 0.9))
-    found = review.compare(noisy, result("head", photos(WORSE)))
+    found = compare.compare(noisy, result("head", photos(WORSE)))
     assert found.main is not None
     assert found.main.reseed == pytest.approx(4.303 * 2**0.5 * 0.05)
-    assert found.main.verdict == review.UNCLEAR
-    assert review.decide(found)[0] == review.PASSED
+    assert found.main.verdict == compare.UNCLEAR
+    assert gate.decide(found)[0] == gate.PASSED
 
 
 def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
@@ -157,8 +158,8 @@ def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
         result(label, {k: v for group in groups.values() for k, v in group.items()})
         for label, groups in (("base", breeds), ("head", broken))
     )
-    found = review.compare(base, head)
-    worse = [move.name for move in found.slices if move.verdict == review.WORSE]
+    found = compare.compare(base, head)
+    worse = [move.name for move in found.slices if move.verdict == compare.WORSE]
     assert worse[0] == "breed breed 3"
     assert set(worse) <= {"breed breed 3", "species cat"}
     assert {loss.breed for loss in found.losses} == {"breed 3"}
@@ -168,25 +169,25 @@ def test_a_slice_of_few_photos_has_no_verdict() -> None:
     few = photos(ALIKE[:5], "rare")
     base = result("base", photos(ALIKE) | few)
     head = result("head", photos(ALIKE) | photos(WORSE[:5], "rare"))
-    rare = next(m for m in review.compare(base, head).slices if m.name == "breed rare")
-    assert (rare.verdict, rare.low, rare.photos) == (review.FEW, None, 5)
+    rare = next(m for m in compare.compare(base, head).slices if m.name == "breed rare")
+    assert (rare.verdict, rare.low, rare.photos) == (compare.FEW, None, 5)
 
 
 def test_another_test_set_compares_the_photos_in_both_and_the_gate_cannot_tell() -> None:
     head = result("head", dict(list(photos(ALIKE).items())[5:]) | photos([90], "new"))
-    found = review.compare(BASE, head)
+    found = compare.compare(BASE, head)
     assert len(found.common) == 25
     assert found.main is not None
     assert found.main.difference == 0
-    code, why = review.decide(found)
-    assert code == review.CANNOT_TELL
+    code, why = gate.decide(found)
+    assert code == gate.CANNOT_TELL
     assert "25 photos are in both, of 30 and 26" in why
 
 
 def test_a_photo_whose_content_changed_is_not_the_same_photo() -> None:
     head = result("head", photos(ALIKE))
     head.test["Smoke_0"] = replace(head.test["Smoke_0"], sha256="another")
-    assert len(review.compare(BASE, head).common) == 29
+    assert len(compare.compare(BASE, head).common) == 29
 
 
 @pytest.mark.parametrize(
@@ -210,10 +211,10 @@ def test_a_photo_whose_content_changed_is_not_the_same_photo() -> None:
 def test_what_cannot_be_compared_has_no_verdict_and_a_remedy(
     head: Results, words: str, remedy: str
 ) -> None:
-    found = review.compare(BASE, head)
+    found = compare.compare(BASE, head)
     assert {move.verdict for move in found.moves} <= {""}
-    code, why = review.decide(found)
-    assert code == review.CANNOT_TELL
+    code, why = gate.decide(found)
+    assert code == gate.CANNOT_TELL
     assert words in why
     assert remedy in why
 
@@ -221,21 +222,21 @@ def test_what_cannot_be_compared_has_no_verdict_and_a_remedy(
 def test_a_renamed_metric_is_on_one_side_and_the_gate_cannot_tell() -> None:
     head = result("head", photos(ALIKE))
     head.metrics["jaccard"] = head.metrics.pop("iou")
-    found = review.compare(BASE, head)
+    found = compare.compare(BASE, head)
     sides = {move.name: (move.base, move.head) for move in found.moves}
     assert sides["iou"] == (0.95, None)
     assert sides["jaccard"] == (None, 0.95)
-    code, why = review.decide(found)
-    assert code == review.CANNOT_TELL
+    code, why = gate.decide(found)
+    assert code == gate.CANNOT_TELL
     assert "iou cannot be compared" in why
 
 
 def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
     head = result("head", photos(ALIKE))
-    assert "has no limits" in review.decide(review.compare(replace(BASE, params={}), head))[1]
+    assert "has no limits" in gate.decide(compare.compare(replace(BASE, params={}), head))[1]
     stale = replace(head, faults=("stages/train.py changed after train ran",))
-    code, why = review.decide(review.compare(BASE, stale))
-    assert code == review.CANNOT_TELL
+    code, why = gate.decide(compare.compare(BASE, stale))
+    assert code == gate.CANNOT_TELL
     assert "stages/train.py changed after train ran" in why
 
 
@@ -251,16 +252,16 @@ def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
 )
 def test_a_wrong_limit_is_named_with_what_is_allowed(limit: Any, words: str) -> None:
     with pytest.raises(UserError) as raised:
-        review.limits("main", {"gate": {"iou": limit}})
+        compare.limits("main", {"gate": {"iou": limit}})
     assert words in str(raised.value)
 
 
 def test_differences_are_by_dotted_key_and_a_new_section_is_taken_apart() -> None:
     before = {"train": {"epochs": 1, "seed": 7}}
     now = {"train": {"epochs": 2, "seed": 7}, "own": {"a": 1}}
-    assert review.differences("", before, now) == [
+    assert changes.differences("", before, now) == [
         ("train.epochs", 1, 2),
-        ("own.a", review.UNSET, 1),
+        ("own.a", changes.UNSET, 1),
     ]
 
 
@@ -275,7 +276,7 @@ def test_the_datas_changes_are_told_by_kind() -> None:
         photos={"a": ("val", "1"), "c": ("test", "9"), "d": ("test", "4"), "e": ("train", "5")},
         data={"source": {"archives": {"images.tar.gz": {"sha256": "1" * 64}}}},
     )
-    assert review.data_changes(base, head) == [
+    assert changes.data_changes(base, head) == [
         ("photos moved from train to val", "1", ["a"]),
         ("photos removed from val", "1", ["b"]),
         ("photos with other content in test", "1", ["c"]),
@@ -299,7 +300,7 @@ def test_the_stages_that_ran_are_told_with_what_made_them() -> None:
             "new": entry(),
         },
     )
-    assert review.stages_that_ran(base, head) == [
+    assert changes.stages_that_ran(base, head) == [
         ("code", ["its parameters", "a.py", "b.py"]),
         ("again", ["the same inputs gave other outputs: another machine, or a forced run"]),
         ("new", ["it is new"]),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stages.petseg import slices
-from stages.petseg.arrays import Photo
+from petseg.data.arrays import Photo
+from petseg.evaluation import slices
 
 
 def photo(name: str, breed: str, species: str) -> Photo:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from stages.petseg import splits
-from stages.petseg.archives import Entry
-from stages.petseg.errors import UserError
+from petseg.data import splits
+from petseg.data.archives import Entry
+from petseg.errors import UserError
 
 
 def photos(breed: str, count: int) -> list[Entry]:

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from stages.petseg import suspects
-from stages.petseg.arrays import Photo, Split
+from petseg.data.arrays import Photo, Split
+from petseg.evaluation import label_issues
 
 
 def photo(name: str) -> Photo:
@@ -41,52 +41,52 @@ def test_disagreement_is_the_share_of_sure_and_wrong_pixels() -> None:
     trimaps = np.array([[[1, 1, 1, 3, 2, 2]]], np.uint8)
     found = np.array([[[255, 0, 100, 0, 255, 128]]], np.uint8)
     # sure and wrong: the second and the fifth; pet for either: the first three and the last two
-    assert suspects.disagreement(trimaps, found).tolist() == [2 / 5]
+    assert label_issues.disagreement(trimaps, found).tolist() == [2 / 5]
 
 
 def test_an_inverted_trimap_is_found_and_a_doubtful_one_is_not() -> None:
     index = [photo(name) for name in "abc"]
     empty, shares = np.array([True, False, False]), np.array([0.9, 0.8, 0.4])
-    (found,) = suspects.contradicted(index, empty, shares)
-    assert (found.name, found.reason, found.score) == ("b", suspects.DISAGREEMENT, 0.8)
+    (found,) = label_issues.contradicted(index, empty, shares)
+    assert (found.name, found.reason, found.score) == ("b", label_issues.DISAGREEMENT, 0.8)
 
 
 def test_an_empty_trimap_is_found_in_any_split_also_with_a_border() -> None:
     three = split("abc", np.zeros((3, 4, 4, 3), np.uint8))
     three.trimaps[1], three.trimaps[2] = 2, 3
-    (second, third) = suspects.empty("train", three)
+    (second, third) = label_issues.empty("train", three)
     assert (second.name, third.name) == ("b", "c")
     assert second.split == "train"
-    assert second.reason == suspects.WITHOUT_PET
+    assert second.reason == label_issues.WITHOUT_PET
 
 
 def test_a_photo_that_was_compressed_again_is_found_in_another_split() -> None:
     train, test = scenes(1, 40), scenes(2, 40)
     test[7] = compressed(train[11])
     sides = [
-        suspects.hashed(name, split("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN", photos))
+        label_issues.hashed(name, split("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN", photos))
         for name, photos in (("train", train), ("test", test))
     ]
-    (twin,) = suspects.duplicates(sides)
-    assert (twin.name, twin.split, twin.reason) == ("h", "test", suspects.DUPLICATE)
+    (twin,) = label_issues.duplicates(sides)
+    assert (twin.name, twin.split, twin.reason) == ("h", "test", label_issues.DUPLICATE)
     assert twin.detail.startswith("l in train, ")
 
 
 def test_photos_without_contrast_are_no_twins() -> None:
     flat = np.full((2, 32, 32, 3), 128, np.uint8)
     flat[1] += 1
-    sides = [suspects.hashed(name, split("ab", flat)) for name in ("train", "test")]
-    assert list(suspects.duplicates(sides)) == []
+    sides = [label_issues.hashed(name, split("ab", flat)) for name in ("train", "test")]
+    assert list(label_issues.duplicates(sides)) == []
 
 
 def test_the_ranking_is_by_reason_then_by_score() -> None:
     rows = [
-        suspects.Suspect(name, "test", "x", reason, score, "")
+        label_issues.Suspect(name, "test", "x", reason, score, "")
         for name, reason, score in (
-            ("a", suspects.DUPLICATE, 0.9),
-            ("b", suspects.DISAGREEMENT, 0.6),
-            ("c", suspects.DISAGREEMENT, 0.7),
-            ("d", suspects.WITHOUT_PET, 1.0),
+            ("a", label_issues.DUPLICATE, 0.9),
+            ("b", label_issues.DISAGREEMENT, 0.6),
+            ("c", label_issues.DISAGREEMENT, 0.7),
+            ("d", label_issues.WITHOUT_PET, 1.0),
         )
     ]
-    assert [each.name for each in suspects.ranked(rows)] == ["d", "c", "b", "a"]
+    assert [each.name for each in label_issues.ranked(rows)] == ["d", "c", "b", "a"]

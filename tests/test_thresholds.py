@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.petseg import metrics, thresholds
+from petseg.data import labels
+from petseg.evaluation import metrics, thresholds
 
 TRIMAPS = np.array([[[1, 3, 2, 2]]], np.uint8)
 FOUND = np.array([[[255, 100, 100, 0]]], np.uint8)
@@ -24,7 +25,7 @@ def test_a_sweep_counts_as_the_mask_at_each_threshold_does() -> None:
     [("pet", 2 / 3, 1 / 2), ("background", 1 / 3, 1.0), ("ignored", 1 / 2, 1.0)],
 )
 def test_iou_by_threshold_under_each_border_policy(
-    border: thresholds.Border, at_100: float, at_101: float
+    border: labels.Border, at_100: float, at_101: float
 ) -> None:
     ious = thresholds.iou(thresholds.histogram(TRIMAPS, FOUND), border)
     assert (ious[100], ious[101]) == (pytest.approx(at_100), at_101)

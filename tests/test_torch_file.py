@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.petseg import torch_file
-from stages.petseg.errors import UserError
+from petseg.errors import UserError
+from petseg.model import torch_weights
 
 
 class FloatStorage:
@@ -62,7 +62,7 @@ def pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_file(
-    tensors: dict[str, Any], storages: dict[str, np.ndarray], magic: int = torch_file.MAGIC
+    tensors: dict[str, Any], storages: dict[str, np.ndarray], magic: int = torch_weights.MAGIC
 ) -> bytes:
     """Return a file's bytes."""
     file = io.BytesIO()
@@ -96,7 +96,7 @@ def test_tensors_come_out_as_they_were_laid() -> None:
         "second": a_tensor("7", 3, (3,), (1,)),
         "count": a_tensor("8", 0, (), (), LongStorage),
     }
-    found = torch_file.parse(a_file(tensors, SIX | {"8": np.array([5], "<i8")}))
+    found = torch_weights.parse(a_file(tensors, SIX | {"8": np.array([5], "<i8")}))
     assert list(found) == list(tensors)
     assert found["whole"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert found["turned"].tolist() == [[0, 3], [1, 4], [2, 5]]
@@ -112,7 +112,7 @@ def test_a_file_that_calls_for_anything_else_is_refused_unrun(
     trace = tmp_path / "ran"
     evil = a_file({"a": Call(called, f"open({str(trace)!r}, 'w')")}, SIX)
     with pytest.raises(pickle.UnpicklingError, match=rf"it asks for \S+\.{called.__name__}"):
-        torch_file.parse(evil)
+        torch_weights.parse(evil)
     assert not trace.exists()
 
 
@@ -123,18 +123,18 @@ def test_a_tensor_that_reaches_beyond_its_storage_is_refused(
     offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match="reaches beyond"):
-        torch_file.parse(a_file({"a": a_tensor("7", offset, shape, strides)}, SIX))
+        torch_weights.parse(a_file({"a": a_tensor("7", offset, shape, strides)}, SIX))
 
 
 def test_what_is_no_such_file_is_told_in_a_line(tmp_path: Path) -> None:
     whole = a_file({"a": a_tensor("7", 0, (6,), (1,))}, SIX)
     path = tmp_path / "w.pth"
     with pytest.raises(UserError, match=r"w.pth: No such file .*; install the project again"):
-        torch_file.read(path, "")
+        torch_weights.read(path, "")
     path.write_bytes(whole)
     with pytest.raises(UserError, match=r"w.pth: SHA-256 is [0-9a-f]{64}, not 1234; install"):
-        torch_file.read(path, "1234")
+        torch_weights.read(path, "1234")
     for broken in (b"", b"text", whole[:100], whole[:-8], a_file({}, {}, magic=1)):
         path.write_bytes(broken)
         with pytest.raises(UserError, match=r"w.pth: not a PyTorch weight file of tensors alone"):
-            torch_file.read(path, hashlib.sha256(broken).hexdigest())
+            torch_weights.read(path, hashlib.sha256(broken).hexdigest())

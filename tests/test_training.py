@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from stages.petseg import backend
-from stages.petseg.arrays import Photo, Split
-from stages.petseg.errors import UserError
+from petseg.data.arrays import Photo, Split
+from petseg.errors import UserError
+from petseg.model import backend
 
 if TYPE_CHECKING:
     import keras
 
-    from stages.petseg.training import EpochRow, Schedule, State
+    from petseg.training.checkpoint import EpochRow, State
+    from petseg.training.settings import Schedule
 
 FACTS = (16, 0.5, "pet", "tiny", "abc", 1, {"keras": "3"})
 
@@ -42,14 +43,14 @@ def squares(count: int) -> Split:
 def build(seed: int = 1) -> "keras.Model":
     import keras
 
-    from stages.petseg import unet
+    from petseg.model import unet
 
     keras.utils.set_random_seed(seed)
     return unet.build(16, 4, 2, "plain")
 
 
 def plan(**changes: Any) -> "Schedule":
-    from stages.petseg.training import Schedule
+    from petseg.training.settings import Schedule
 
     usual: dict[str, Any] = {
         "epochs": 5,
@@ -70,10 +71,10 @@ def plan(**changes: Any) -> "Schedule":
 
 def history(state: "State | None" = None, **changes: Any) -> list["EpochRow"]:
     """Train on squares and return the epochs; a state is gone on with, and filled."""
-    from stages.petseg import training
+    from petseg.training import checkpoint, loop
 
-    model, train, val, state = build(), squares(40), squares(8), state or training.State()
-    epochs = training.run(model, train, val, plan(**changes), state, lambda _: None, lambda: False)
+    model, train, val, state = build(), squares(40), squares(8), state or checkpoint.State()
+    epochs = loop.run(model, train, val, plan(**changes), state, lambda _: None, lambda: False)
     return [row for row, _ in epochs]
 
 
@@ -95,7 +96,7 @@ def test_the_unet_halves_and_doubles_and_joins_what_has_the_same_size() -> None:
 
 
 def test_the_mirror_average_is_the_mean_of_what_both_images_give(tmp_path: Path) -> None:
-    from stages.petseg import model_file, unet
+    from petseg.model import keras_file, metadata, unet
 
     photos = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
     one, both = (unet.with_probabilities(build(), mirror_average=each) for each in (False, True))
@@ -103,13 +104,13 @@ def test_the_mirror_average_is_the_mean_of_what_both_images_give(tmp_path: Path)
     assert np.abs(found - of_mirrors[:, :, ::-1]).max() > 0.01  # it is not symmetric by itself
     expected = (found + of_mirrors[:, :, ::-1]) / 2
     np.testing.assert_allclose(both(photos), expected, atol=1e-6)
-    model_file.save(both, model_file.Facts(*FACTS), tmp_path / "model.keras")
-    again, _ = model_file.load(tmp_path / "model.keras")
+    keras_file.save(both, metadata.Facts(*FACTS), tmp_path / "model.keras")
+    again, _ = keras_file.load(tmp_path / "model.keras")
     np.testing.assert_allclose(again(photos), expected, atol=1e-6)
 
 
 def test_the_strided_network_starts_at_half_the_resolution_and_sees_edges_at_the_whole() -> None:
-    from stages.petseg import unet
+    from petseg.model import unet
 
     model = unet.build(16, 4, 2, "strided")
     shapes = {layer.name: layer.output.shape[1:] for layer in model.layers}
@@ -132,7 +133,7 @@ def test_training_learns_and_the_same_seed_gives_the_same_history() -> None:
 
 
 def test_the_step_counts_pixels_under_each_border_policy() -> None:
-    from stages.petseg import training
+    from petseg.training import step
 
     model = build()
     for variable in model.trainable_variables:
@@ -141,20 +142,20 @@ def test_the_step_counts_pixels_under_each_border_policy() -> None:
     trimaps = np.full((1, 16, 16), 2, np.uint8)
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border
     for border, pixels, union in (("pet", 256, 96), ("background", 256, 64), ("ignored", 224, 64)):
-        sums = training.make_step(model, "bce", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
+        sums = step.make_step(model, "bce", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
         assert sums[1:].tolist() == [pixels, 0, union, pixels - union]
         assert sums[0] == pytest.approx(pixels * np.log(2), rel=1e-6)
 
 
 def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
-    from stages.petseg import training
+    from petseg.training import batches
 
     split = squares(10)
     split.photos[:] = np.arange(10, dtype=np.uint8)[:, None, None, None]
     schedule = plan(batch_size=4, flip=False)
     orders = [
         np.concatenate(
-            [photos[:, 0, 0, 0] for photos, _ in training.shuffled(split, schedule, epoch)]
+            [photos[:, 0, 0, 0] for photos, _ in batches.shuffled(split, schedule, epoch)]
         )
         for epoch in (1, 2)
     ]
@@ -163,28 +164,28 @@ def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
 
 
 def test_the_batches_after_those_done_are_the_same_as_if_all_were_made() -> None:
-    from stages.petseg import training
+    from petseg.training import batches
 
     schedule = plan(batch_size=4, crop=0.5, colour=0.3)
-    whole = list(training.shuffled(squares(18), schedule, 3))
-    rest = list(training.shuffled(squares(18), schedule, 3, done=8))
+    whole = list(batches.shuffled(squares(18), schedule, 3))
+    rest = list(batches.shuffled(squares(18), schedule, 3, done=8))
     assert [len(photos) for photos, _ in rest] == [4, 4, 2]
     for made, again in zip(whole[2:], rest, strict=True):
         assert [(a == b).all() for a, b in zip(made, again, strict=True)] == [True, True]
 
 
 def test_the_next_batch_is_made_while_one_is_used_and_an_error_arrives() -> None:
-    from stages.petseg import training
+    from petseg.training import batches
 
     made = threading.Event()
 
-    def batches() -> Iterator[Any]:
+    def two_batches() -> Iterator[Any]:
         yield 1
         made.set()
         yield 2
         raise OSError("the disk is gone")
 
-    ready: Iterator[Any] = training.ahead(batches())
+    ready: Iterator[Any] = batches.ahead(two_batches())
     assert next(ready) == 1
     assert made.wait(10)
     assert next(ready) == 2
@@ -193,7 +194,7 @@ def test_the_next_batch_is_made_while_one_is_used_and_an_error_arrives() -> None
 
 
 def test_bce_dice_adds_what_dice_misses_over_the_batch() -> None:
-    from stages.petseg import training
+    from petseg.training import step
 
     model = build()
     for variable in model.trainable_variables:
@@ -203,18 +204,18 @@ def test_bce_dice_adds_what_dice_misses_over_the_batch() -> None:
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border, 512 in all
     # 2 · 0.5 · 96 / (0.5 · 512 + 96), and with the border ignored 2 · 0.5 · 64 / (0.5 · 480 + 64)
     for border, pixels, dice in (("pet", 512, 96 / 352), ("ignored", 480, 64 / 304)):
-        sums = training.make_step(model, "bce_dice", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
+        sums = step.make_step(model, "bce_dice", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
         assert sums[0] / pixels == pytest.approx(np.log(2) + 1 - dice, rel=1e-6)
 
 
 def test_the_rate_stays_or_falls_along_a_cosine() -> None:
-    from stages.petseg import training
+    from petseg.training import step
 
     def rates(**changes: Any) -> list[float]:
-        (part,) = training.make_optimizers(build(), plan(epochs=2, **changes), 40)  # 10 steps
+        (part,) = step.make_optimizers(build(), plan(epochs=2, **changes), 40)  # 10 steps
         found = []
-        for step in range(10):
-            part.optimizer.iterations.assign(step)
+        for number in range(10):
+            part.optimizer.iterations.assign(number)
             found.append(float(part.optimizer.learning_rate))
         return found
 
@@ -226,7 +227,7 @@ def test_the_rate_stays_or_falls_along_a_cosine() -> None:
 
 
 def test_patience_ends_a_training_that_gets_no_better_even_after_a_break() -> None:
-    from stages.petseg.training import State
+    from petseg.training.checkpoint import State
 
     still: dict[str, Any] = {"learning_rate": 1e-12, "epochs": 9}
     state = State()
@@ -255,26 +256,26 @@ def test_in_bfloat16_it_learns_and_keeps_weights_and_logits_in_float32() -> None
 
 
 def test_equal_weights_give_equal_bytes_and_the_file_predicts_alike(tmp_path: Path) -> None:
-    from stages.petseg import model_file, unet
+    from petseg.model import keras_file, metadata, unet
 
     model = unet.with_probabilities(build(), mirror_average=False)
-    facts = model_file.Facts(*FACTS)
-    model_file.save(model, facts, tmp_path / "a.keras")
-    model_file.save(
+    facts = metadata.Facts(*FACTS)
+    keras_file.save(model, facts, tmp_path / "a.keras")
+    keras_file.save(
         unet.with_probabilities(build(), mirror_average=False), facts, tmp_path / "b.keras"
     )
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
-    loaded, found = model_file.load(tmp_path / "a.keras")
+    loaded, found = keras_file.load(tmp_path / "a.keras")
     photos = squares(2).photos
     assert found == facts
     assert (loaded.predict_on_batch(photos) == model.predict_on_batch(photos)).all()
 
 
 def test_a_broken_model_file_names_the_remedy(tmp_path: Path) -> None:
-    from stages.petseg import model_file
+    from petseg.model import keras_file
 
     (tmp_path / "a.keras").write_bytes(b"PK nothing")
     with pytest.raises(
         UserError, match=r"a.keras: not a model of this project .* run `dvc repro train`"
     ):
-        model_file.load(tmp_path / "a.keras")
+        keras_file.load(tmp_path / "a.keras")

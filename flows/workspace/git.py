@@ -1,0 +1,78 @@
+"""Git as the flow uses it: one call with its errors in words, and what is asked of a checkout."""
+
+import time
+from collections.abc import Callable
+
+from flows.workspace import processes
+from petseg.errors import UserError
+
+PAUSES = (2, 10, 30)  # seconds before what failed on the network is done again
+
+
+def git(*arguments: str, extra: dict[str, str] | None = None) -> str:
+    """Run git here and return what it prints, without the last newline.
+
+    Raises:
+        UserError: git fails; the text is git's own.
+    """
+    try:
+        said = processes.call(["git", *arguments], {"GIT_TERMINAL_PROMPT": "0"} | (extra or {}))
+    except UserError as error:
+        raise UserError(f"git {arguments[0]}: {error}") from None
+    return said.rstrip("\n")
+
+
+def or_empty(*arguments: str) -> str:
+    """Run a git command whose failure means that there is nothing to tell."""
+    try:
+        return git(*arguments)
+    except UserError:
+        return ""
+
+
+def edited() -> list[str]:
+    """Return the tracked files that differ from the last commit, staged or not."""
+    return git("diff", "--name-only", "--relative", "HEAD").splitlines()
+
+
+def remote() -> str:
+    """Return the git remote of the current branch, else `origin`; empty without one."""
+    branch = or_empty("symbolic-ref", "--short", "HEAD")
+    chosen = or_empty("config", f"branch.{branch}.remote") or "origin"
+    return chosen if chosen in git("remote").splitlines() else ""
+
+
+def catch_up(announce: Callable[[str], None]) -> None:
+    """Fast-forward the current branch to its upstream; without one there is nothing to do.
+
+    Raises:
+        UserError: upstream cannot be reached, or the checkout has gone another way.
+    """
+    upstream = or_empty("rev-parse", "--abbrev-ref", "@{upstream}")
+    if not upstream:
+        announce("the branch has no upstream: this checkout runs as it is")
+        return
+    before = git("rev-parse", "HEAD")
+    again(lambda: git("fetch", "--quiet"), announce)
+    try:
+        git("merge", "--ff-only", "--quiet", "@{upstream}")
+    except UserError as error:
+        raise UserError(
+            f"this checkout cannot be fast-forwarded to {upstream}: {error}; "
+            "bring the branch in line by hand, then start the run again"
+        ) from error
+    if git("rev-parse", "HEAD") != before:
+        announce(f"fast-forwarded to {git('rev-parse', '--short', 'HEAD')} of {upstream}")
+
+
+def again(call: Callable[[], object], announce: Callable[[str], None]) -> None:
+    """Do what needs the network; where it fails, again after each of the pauses."""
+    for pause in PAUSES:
+        try:
+            call()
+        except UserError as error:
+            announce(f"{error}; once more in {pause} s")
+            time.sleep(pause)
+        else:
+            return
+    call()

@@ -1,0 +1,187 @@
+"""Confusion counts per photo, then everything that follows from them.
+
+A photo's counts are pixels by trimap class (pet, border, background) and prediction (pet,
+background). They add up over photos, and hold what every border policy needs.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, Real, UInt8
+
+from petseg.data.labels import BACKGROUND, BORDER, PET, Border
+
+Counts = Int64[np.ndarray, "*photos 6"]
+Cell = Int64[np.ndarray, "*photos"] | np.int64
+Value = Float64[np.ndarray, "*photos"] | np.float64
+COLUMNS = (
+    "pet_as_pet",
+    "pet_as_background",
+    "border_as_pet",
+    "border_as_background",
+    "background_as_pet",
+    "background_as_background",
+)
+
+# what per_image.csv has of a photo besides: pixels of both boundary bands and of either, its
+# boundary F-score, and its pixels' squared errors of the probability, added up
+MORE = ("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error")
+LESS_IS_BETTER = ("brier", "calibration_error")
+
+# the metrics of metrics.json: a name for people, and what it is
+WORDS = {
+    "iou": ("IoU", "intersection over union of pet, over the pixels of all photos"),
+    "dice": ("Dice", "the F1 score of pet pixels"),
+    "accuracy": ("accuracy", "share of pixels that are right"),
+    "precision": ("precision", "share of predicted pet that is pet"),
+    "recall": ("recall", "share of pet that is predicted"),
+    "mean_iou": ("mean IoU", "mean of the IoU of pet and of background"),
+    "image_iou": ("IoU per photo", "mean of each photo's IoU"),
+    "iou_border_background": ("IoU, border as background", "the trimap's border counted as no pet"),
+    "iou_border_ignored": ("IoU, border ignored", "the trimap's border left out"),
+    "boundary_iou": (
+        "boundary IoU",
+        "IoU of the bands along both outlines, 2 % of the diagonal deep",
+    ),
+    "boundary_f_2px": (
+        "boundary F",
+        "F-score of the outlines at 2 pixels' tolerance, mean over photos",
+    ),
+    "calibration_error": ("calibration error", "expected, over 15 bins of probability; 0 is best"),
+    "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
+}
+
+
+def count(
+    trimaps: UInt8[np.ndarray, "n height width"], predicted: Bool[np.ndarray, "n height width"]
+) -> Int64[np.ndarray, "n 6"]:
+    """Return each photo's pixels in the order of `COLUMNS`."""
+    masks = [trimaps == value for value in (PET, BORDER, BACKGROUND)]
+    cells = [
+        np.count_nonzero(mask & side, axis=(1, 2))
+        for mask in masks
+        for side in (predicted, ~predicted)
+    ]
+    return np.stack(cells, axis=1).astype(np.int64)
+
+
+def read_counts(rows: Iterable[Mapping[str, str]]) -> Int64[np.ndarray, "n 6"]:
+    """Return the counts in the rows of per_image.csv."""
+    cells = [[int(row[name]) for name in COLUMNS] for row in rows]
+    return np.array(cells, np.int64).reshape(-1, len(COLUMNS))
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pixels by truth and prediction: arrays of one shape, or numbers."""
+
+    tp: Cell
+    fp: Cell
+    fn: Cell
+    tn: Cell
+
+
+def confusion(counts: Counts, border: Border) -> Confusion:
+    """Return the confusion with the border band as pet, as background, or left out."""
+    pet_hit, pet_miss, border_pet, border_background, false_pet, ground = np.moveaxis(counts, -1, 0)
+    if border == "pet":
+        return Confusion(pet_hit + border_pet, false_pet, pet_miss + border_background, ground)
+    if border == "background":
+        return Confusion(pet_hit, false_pet + border_pet, pet_miss, ground + border_background)
+    return Confusion(pet_hit, false_pet, pet_miss, ground)
+
+
+def ratio(part: Cell, whole: Cell) -> Value:
+    """Return part / whole; 1 where both are 0, for nothing was there and nothing was wrong."""
+    filled = np.where(whole == 0, 1, whole)
+    value: Value = np.where(whole == 0, 1.0, part / filled)[()]
+    return value
+
+
+def iou(c: Confusion) -> Value:
+    """Return TP / (TP + FP + FN), the Jaccard index of the pet class, in 0–1."""
+    return ratio(c.tp, c.tp + c.fp + c.fn)
+
+
+def mean_iou(c: Confusion) -> Value:
+    """Return the mean of the IoU of pet and of background, in 0–1."""
+    return (iou(c) + ratio(c.tn, c.tn + c.fp + c.fn)) / 2
+
+
+def dice(c: Confusion) -> Value:
+    """Return 2 TP / (2 TP + FP + FN), the F1 score of the pet class, in 0–1."""
+    return ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)
+
+
+def accuracy(c: Confusion) -> Value:
+    """Return the share of pixels that are right, in 0–1."""
+    return ratio(c.tp + c.tn, c.tp + c.fp + c.fn + c.tn)
+
+
+def precision(c: Confusion) -> Value:
+    """Return TP / (TP + FP), in 0–1."""
+    return ratio(c.tp, c.tp + c.fp)
+
+
+def recall(c: Confusion) -> Value:
+    """Return TP / (TP + FN), in 0–1."""
+    return ratio(c.tp, c.tp + c.fn)
+
+
+def image_iou(counts: Counts) -> Value:
+    """Return each photo's IoU with the border as pet, in 0–1."""
+    return iou(confusion(counts, "pet"))
+
+
+def dataset_iou(counts: Int64[np.ndarray, "n 6"]) -> float:
+    """Return the IoU of all photos' pixels taken together, with the border as pet."""
+    return float(iou(confusion(counts.sum(axis=0), "pet")))
+
+
+def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
+    """Return the metrics that follow from counts added up over photos; more is better in all.
+
+    Over the dataset with the border as pet, but `image_iou`, the mean over photos, and the two
+    that name another border policy. Leading axes stay: a resample each, for example.
+    """
+    pet = confusion(total, "pet")
+    return {
+        "iou": iou(pet),
+        "dice": dice(pet),
+        "accuracy": accuracy(pet),
+        "precision": precision(pet),
+        "recall": recall(pet),
+        "mean_iou": mean_iou(pet),
+        "image_iou": mean_image_iou,
+        "iou_border_background": iou(confusion(total, "background")),
+        "iou_border_ignored": iou(confusion(total, "ignored")),
+    }
+
+
+def by_photo(rows: Real[np.ndarray, "n measured"]) -> Float64[np.ndarray, "n added"]:
+    """Return what every photo adds to the sums of `from_sums`: its row, and its IoU.
+
+    Args:
+        rows: a photo's counts each, in the order of `COLUMNS`, and `MORE` where it was measured.
+    """
+    ious = image_iou(rows[:, : len(COLUMNS)].astype(np.int64))
+    return np.column_stack([rows, ious]).astype(float)
+
+
+def from_sums(sums: Float64[np.ndarray, "sums added"], n: int) -> dict[str, Value]:
+    """Return every metric from what n photos add up to, for each row of sums."""
+    counts = sums[:, : len(COLUMNS)].astype(np.int64)
+    found = values(counts, sums[:, -1] / n)
+    if (more := sums[:, len(COLUMNS) : -1]).shape[1]:
+        both, either = more[:, :2].astype(np.int64).T
+        found["boundary_iou"] = ratio(both, either)
+        found["boundary_f_2px"] = more[:, 2] / n
+        found["brier"] = more[:, 3] / counts.sum(axis=1)
+    return found
+
+
+def headline(rows: Real[np.ndarray, "n measured"]) -> dict[str, float]:
+    """Return the metrics that follow from the photos' rows, 4 decimals."""
+    found = from_sums(by_photo(rows).sum(axis=0, keepdims=True), len(rows))
+    return {name: round(np.asarray(value).item(), 4) for name, value in found.items()}

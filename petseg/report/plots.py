@@ -1,0 +1,190 @@
+"""Arrays → pictures: the curves, the galleries with their overlays, the animation's frames."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Row = dict[str, str]
+BLUE, ORANGE, GREEN, INK = (
+    (0, 114, 178),
+    (230, 120, 0),
+    (0, 158, 115),
+    (36, 41, 47),
+)  # Okabe and Ito's
+CURVES = {
+    "loss": "Loss",
+    "accuracy": "Pixel accuracy",
+    "iou": "IoU of pet",
+}
+STYLE: Any = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "svg.hashsalt": "petseg",  # equal figures, equal bytes
+    "svg.fonttype": "none",
+}
+
+
+def fraction(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Return an RGB colour of 0–255 as matplotlib takes it."""
+    red, green, blue = colour
+    return red / 255, green / 255, blue / 255
+
+
+def draw_line(axis: Axes, history: Sequence[Row], column: str, label: str, first: bool) -> None:
+    """Draw one column of a history by epoch, as the first or the second line."""
+    epochs = [int(row["epoch"]) for row in history]
+    shape: Any = {"marker": "o", "ls": "-"} if first else {"marker": "s", "ls": "--"}
+    colour = fraction(BLUE if first else ORANGE)
+    axis.plot(
+        epochs, [float(row[column]) for row in history], color=colour, ms=3, label=label, **shape
+    )
+
+
+def by_epoch(draw: Callable[[Axes, str], None]) -> str:
+    """Return an SVG with three plots by epoch; `draw(axis, name)` fills the one of a quantity."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(11, 3.2), layout="constrained")
+        for axis, (name, title) in zip(figure.subplots(1, 3), CURVES.items(), strict=True):
+            draw(axis, name)
+            axis.set(title=title, xlabel="epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        figure.axes[0].legend(frameon=False)
+        return svg(figure)
+
+
+def curves(history: Sequence[Row], kept: int) -> str:
+    """Return an SVG with loss, accuracy and IoU by epoch; a line marks the epoch kept."""
+
+    def draw(axis: Axes, name: str) -> None:
+        draw_line(axis, history, name, "training", first=True)
+        draw_line(axis, history, f"val_{name}", "validation", first=False)
+        axis.axvline(kept, color=fraction(INK), lw=0.8, ls=":", label=f"kept: epoch {kept}")
+
+    return by_epoch(draw)
+
+
+def two_histories(base: Sequence[Row], head: Sequence[Row]) -> str:
+    """Return an SVG with the validation curves of two trainings, base against head."""
+
+    def draw(axis: Axes, name: str) -> None:
+        draw_line(axis, base, f"val_{name}", "base", first=True)
+        draw_line(axis, head, f"val_{name}", "head", first=False)
+
+    return by_epoch(draw)
+
+
+def plot(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    """Return a figure of one plot, legible at half the page's width, with both axes from 0 to 1."""
+    figure = Figure(figsize=(4.8, 3.8), layout="constrained")
+    axis = figure.subplots()
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xlim=(0, 1.01), ylim=(0, 1.01))
+    return figure, axis
+
+
+def column(rows: Sequence[Row], name: str) -> list[float]:
+    """Return one column's numbers."""
+    return [float(row[name]) for row in rows]
+
+
+def at(rows: Sequence[Row], threshold: float) -> Row:
+    """Return the row of the threshold in use."""
+    return min(rows, key=lambda row: abs(float(row["threshold"]) - threshold))
+
+
+def precision_recall(rows: Sequence[Row], threshold: float) -> str:
+    """Return an SVG of the precision–recall curve with the threshold in use marked."""
+    with mpl.rc_context(STYLE):
+        figure, axis = plot("Precision and recall", "recall", "precision")
+        axis.plot(column(rows, "recall"), column(rows, "precision"), color=fraction(BLUE))
+        used = at(rows, threshold)
+        axis.plot(
+            float(used["recall"]),
+            float(used["precision"]),
+            "o",
+            color=fraction(ORANGE),
+            label=f"threshold {threshold:.2f}",
+        )
+        axis.legend(frameon=False, loc="lower left")
+        return svg(figure)
+
+
+def sweep(rows: Sequence[Row], threshold: float) -> str:
+    """Return an SVG of IoU, Dice and accuracy by threshold, the one in use marked."""
+    lines = {"iou": ("IoU", BLUE, "-"), "dice": ("Dice", ORANGE, "--")}
+    lines |= {"accuracy": ("accuracy", GREEN, ":")}
+    with mpl.rc_context(STYLE):
+        figure, axis = plot("By threshold", "threshold", "score")
+        for name, (label, colour, style) in lines.items():
+            values = column(rows, name)
+            axis.plot(column(rows, "threshold"), values, style, color=fraction(colour), label=label)
+        axis.axvline(threshold, color=fraction(INK), lw=0.8, label=f"in use: {threshold:.2f}")
+        axis.legend(frameon=False, loc="lower center")
+        return svg(figure)
+
+
+def reliability(rows: Sequence[Row]) -> str:
+    """Return an SVG of the reliability diagram, with the share of pixels in each bin below it."""
+    with mpl.rc_context(STYLE):
+        figure, axis = plot("Reliability", "probability of pet", "share that is pet")
+        axis.plot((0, 1), (0, 1), ":", color=fraction(INK), lw=1, label="calibrated")
+        pixels = column(rows, "pixels")
+        lefts, rights = column(rows, "from"), column(rows, "to")
+        axis.bar(
+            lefts,
+            [each / sum(pixels) for each in pixels],
+            [right - left for left, right in zip(lefts, rights, strict=True)],
+            align="edge",
+            color=fraction(INK),
+            alpha=0.2,
+            label="share of pixels",
+        )
+        axis.plot(
+            column(rows, "probability"),
+            column(rows, "pet"),
+            "o-",
+            color=fraction(BLUE),
+            label="model",
+        )
+        axis.legend(frameon=False, loc="upper left")
+        return svg(figure)
+
+
+def confusion(rows: Sequence[Row]) -> str:
+    """Return an SVG of the shares of each truth by prediction."""
+    truths = list(dict.fromkeys(row["truth"] for row in rows))
+    found = list(dict.fromkeys(row["predicted"] for row in rows))
+    shares = {(row["truth"], row["predicted"]): float(row["share"]) for row in rows}
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(4.8, 3.8), layout="constrained")
+        axis = figure.subplots()
+        cells = np.array([[shares[truth, each] for each in found] for truth in truths])
+        axis.imshow(cells, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (line, place), share in np.ndenumerate(cells):
+            ink = "white" if share > 0.5 else "black"
+            axis.text(place, line, f"{share:.1%}", ha="center", va="center", color=ink)
+        axis.set(title="Pixels by truth", xlabel="predicted", ylabel="truth")
+        axis.set_xticks(range(len(found)), found)
+        axis.set_yticks(range(len(truths)), truths)
+        return svg(figure)
+
+
+def svg(figure: Figure) -> str:
+    """Return the figure as SVG without its date."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def png(figure: Figure) -> bytes:
+    """Return the figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

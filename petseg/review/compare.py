@@ -1,0 +1,283 @@
+"""Two commits' results → what moved, how sure that is, and whether a gate lets it pass."""
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from petseg import params
+from petseg.errors import UserError
+from petseg.evaluation import bootstrap, metrics
+from petseg.review import paired_bootstrap, results
+from petseg.review.results import Results
+
+BETTER, WORSE, UNCLEAR, FEW = "better", "worse", "no clear change", "few photos"
+LEAST = 8  # photos of a slice to say anything of it
+
+# Student's t, 97.5 %, for 1, 2, … degrees of freedom (Fisher's table III); above 30 nearly normal
+STUDENT = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Limit:
+    """What the gate lets a metric lose: one entry of `gate` in params.yaml."""
+
+    better: Literal["higher", "lower"]
+    tolerance: Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why nothing can be said, and what would mend it."""
+
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Move:
+    """A metric, or the IoU of a slice: base, head, and what their difference is worth.
+
+    `low` and `high` are the 95 % interval of head less base over photos; `reseed` is what two
+    trainings that differ in their seed alone differ by in 19 of 20 cases. None is unknown.
+    """
+
+    name: str
+    base: float | None
+    head: float | None
+    low: float | None = None
+    high: float | None = None
+    reseed: float | None = None
+    verdict: str = ""
+    photos: int = 0
+
+    @property
+    def title(self) -> str:
+        """The name as a sentence has it."""
+        return "IoU" if self.name == "iou" else self.name
+
+    @property
+    def difference(self) -> float | None:
+        """Head less base."""
+        return None if self.base is None or self.head is None else self.head - self.base
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A photo whose IoU fell."""
+
+    name: str
+    breed: str
+    base: float
+    head: float
+
+
+@dataclass(frozen=True)
+class Review:
+    """What is to be said of head against base."""
+
+    base: Results
+    head: Results
+    incomparable: tuple[Obstacle, ...]  # why there is no verdict
+    common: tuple[str, ...]  # test photos in both, with the same content
+    moves: tuple[Move, ...]
+    slices: tuple[Move, ...]
+    losses: tuple[Loss, ...]  # the largest first
+
+    @property
+    def same_test_set(self) -> bool:
+        """Whether base and head were tested on the same photos."""
+        return len(self.common) == len(self.base.test) == len(self.head.test)
+
+    @property
+    def main(self) -> Move | None:
+        """The first metric that both have, IoU if they have it."""
+        both = [move for move in self.moves if move.difference is not None]
+        return next((move for move in both if move.name == "iou"), both[0] if both else None)
+
+
+def compare(base: Results, head: Results) -> Review:
+    """Return what moved from base to head; with verdicts, if the two can be compared."""
+    common = common_photos(base, head)
+    incomparable = tuple(obstacles(base, head, common))
+    if incomparable:
+        return Review(base, head, incomparable, common, side_by_side(base, head), (), ())
+    moves, slices = judged_metrics(base, head, common), judged_slices(base, head, common)
+    return Review(base, head, (), common, moves, slices, losses(base, head, common))
+
+
+def common_photos(base: Results, head: Results) -> tuple[str, ...]:
+    """Return the test photos in both, by name; a photo whose content changed is not the same."""
+    found = [
+        name
+        for name in base.test.keys() & head.test.keys()
+        if base.test[name].sha256 == head.test[name].sha256
+    ]
+    return tuple(sorted(found))
+
+
+def obstacles(base: Results, head: Results, common: Sequence[str]) -> Iterator[Obstacle]:
+    """Yield why base and head cannot be compared."""
+    for side in (base, head):
+        if not side.metrics:
+            yield Obstacle(
+                f"{side.label} has no reports/metrics.json",
+                "run `dvc repro` there and commit `dvc.lock` and `reports/`",
+            )
+    if not (base.metrics and head.metrics):
+        return
+    if base.recipe != head.recipe:
+        yield Obstacle(
+            f"{base.label} has recipe {base.recipe}, {head.label} has {head.recipe}",
+            "compare commits of one recipe (`petseg use`)",
+        )
+    elif bare := [side.label for side in (base, head) if not side.test]:
+        yield Obstacle(
+            f"{' and '.join(bare)} has no counts by photo in reports/per_image.csv",
+            "run `dvc repro` there and commit `reports/`",
+        )
+    elif not common:
+        yield Obstacle(
+            "no test photo is in both with the same content", "evaluate both on the same test set"
+        )
+    elif (old := pixels(base, common)) != (new := pixels(head, common)):
+        yield Obstacle(
+            f"the test photos were measured at other sizes ({old:,} against {new:,} pixels in all)",
+            "set the same `preprocess.image_size`",
+        )
+
+
+def pixels(found: Results, names: Sequence[str]) -> int:
+    """Return how many pixels these test photos have."""
+    return int(results.counts_of(found, names).sum())
+
+
+def side_by_side(base: Results, head: Results) -> tuple[Move, ...]:
+    """Return the metrics of both without a verdict."""
+    names = dict.fromkeys([*base.metrics, *head.metrics])
+    return tuple(Move(name, base.metrics.get(name), head.metrics.get(name)) for name in names)
+
+
+def judged_metrics(base: Results, head: Results, common: Sequence[str]) -> tuple[Move, ...]:
+    """Return every metric of both, on the common photos, with interval and verdict."""
+    before, after = results.measured_alike(base, head, common)
+    old, new = metrics.headline(before), metrics.headline(after)
+    samples = paired_bootstrap.differences(before, after)
+    limits = directions(base)
+    reseeds = reseed(base.seeds, "metrics")
+    moves = []
+    for move in side_by_side(base, head):
+        if move.name not in samples or move.difference is None:
+            moves.append(move)
+            continue
+        low, high = bootstrap.interval(samples[move.name])
+        slack = reseeds.get(move.name)
+        usual = "lower" if move.name in metrics.LESS_IS_BETTER else "higher"
+        verdict = judge(low, high, slack or 0.0, limits.get(move.name, usual))
+        values = (old[move.name], new[move.name], low, high, slack, verdict, len(common))
+        moves.append(Move(move.name, *values))
+    return tuple(moves)
+
+
+def judged_slices(base: Results, head: Results, common: Sequence[str]) -> tuple[Move, ...]:
+    """Return the IoU of every species and breed, on the common photos, largest move first."""
+    chosen = set(common)
+    members = {
+        key: names
+        for key, found in results.slices(head).items()
+        if (names := [name for name in found if name in chosen])
+    }
+    judged = sum(len(names) >= LEAST for names in members.values())
+    reseeds = reseed(base.seeds, "slices")
+    moves = []
+    for seed, (key, names) in enumerate(members.items(), start=bootstrap.SEED + 1):
+        old, new = results.counts_of(base, names), results.counts_of(head, names)
+        ious = metrics.dataset_iou(old), metrics.dataset_iou(new)
+        low = high = math.inf
+        if len(names) >= LEAST:
+            low, high = paired_bootstrap.iou_interval(old, new, judged, seed)
+        if math.isinf(low):
+            moves.append(Move(key, *ious, verdict=FEW, photos=len(names)))
+            continue
+        slack = reseeds.get(key)
+        verdict = judge(low, high, slack or 0.0)
+        moves.append(Move(key, *ious, low, high, slack, verdict, len(names)))
+    return tuple(sorted(moves, key=lambda move: -abs(move.difference or 0)))
+
+
+def losses(base: Results, head: Results, common: Sequence[str]) -> tuple[Loss, ...]:
+    """Return the photos whose IoU fell, the largest loss first."""
+    old, new = (
+        np.atleast_1d(metrics.image_iou(results.counts_of(side, common))).tolist()
+        for side in (base, head)
+    )
+    fallen = [
+        Loss(name, head.test[name].breed, before, after)
+        for name, before, after in zip(common, old, new, strict=True)
+        if after < before
+    ]
+    return tuple(sorted(fallen, key=lambda loss: loss.head - loss.base))
+
+
+def judge(low: float, high: float, slack: float, better: str = "higher") -> str:
+    """Return the verdict on an interval: clear only if all of it lies beyond the slack."""
+    if better == "lower":
+        low, high = -high, -low
+    if low > slack:
+        return BETTER
+    return WORSE if high < -slack else UNCLEAR
+
+
+def reseed(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
+    """Return by how much two trainings with other seeds differ in 19 of 20 cases, by name.
+
+    With s, the standard deviation over n seeds, the difference of two trainings spreads by
+    √2·s; Student's t for n − 1 degrees of freedom allows for s being an estimate.
+
+    Args:
+        seeds: a file that `petseg seeds` wrote; empty where nothing was measured.
+        kind: metrics or slices.
+    """
+    runs = [results.finite(run.get(kind, {})) for run in seeds.get("runs", [])]
+    if len(runs) < 2:
+        return {}
+    student = STUDENT[min(len(runs) - 1, len(STUDENT)) - 1]
+    shared = set.intersection(*(set(run) for run in runs))
+    return {name: student * 2**0.5 * statistics.stdev(run[name] for run in runs) for name in shared}
+
+
+def limits(label: str, document: Mapping[str, Any]) -> dict[str, Limit]:
+    """Return the gate's limits in a params.yaml; empty where it has none.
+
+    Raises:
+        UserError: one line with every key that is unknown, missing or out of range.
+    """
+    adapter = TypeAdapter(dict[str, Limit])
+    try:
+        return adapter.validate_python(document.get("gate") or {})
+    except ValidationError as error:
+        schema = TypeAdapter(Limit).json_schema()
+        faults = [
+            params.explain(schema, f"gate.{detail['loc'][0]}", detail | {"loc": detail["loc"][1:]})
+            for detail in error.errors()
+        ]
+        raise UserError(f"{label}: {results.PARAMS}: {'; '.join(faults)}") from None
+
+
+def directions(found: Results) -> dict[str, str]:
+    """Return which way each of the gate's metrics is better."""
+    return {name: limit.better for name, limit in limits(found.label, found.params).items()}
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign; empty if there is none."""
+    return "" if value is None else f"{value:+.4f}".replace("-", "−")

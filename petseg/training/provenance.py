@@ -1,0 +1,74 @@
+"""Where a model came from: commit, machine and time of its training, which are no result of it.
+
+They differ from run to run where the model does not, so they lie outside of DVC's outputs, by the
+model's hash, and the first training's stay: another one of equal bytes changes no report.
+"""
+
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from petseg import files
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One training."""
+
+    commit: str  # of git, with "and changes" if the files differed from it; empty without git
+    device: str  # what computed
+    cores: int
+    system: str
+    epochs: int
+    seconds: float  # of training and validation
+
+
+def here(device: str, epochs: int, seconds: float) -> Origin:
+    """Return the origin of what has been trained just now in this folder."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return Origin(commit(), device, cores or 1, system, epochs, round(seconds, 1))
+
+
+def commit() -> str:
+    """Return the commit that is checked out; empty where git, or a commit, is not."""
+    head = git("rev-parse", "--short=12", "HEAD")
+    # DVC writes its lock and git-tracked numbers itself, and they are not code
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!reports")
+    return f"{head} and changes" if head and changed else head
+
+
+def git(*arguments: str) -> str:
+    """Return what git says; empty if it fails or is not there."""
+    try:
+        ran = subprocess.run(  # noqa: S603 - no text but ours
+            ["git", *arguments],  # noqa: S607 - whichever git is the user's
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return ran.stdout.strip() if ran.returncode == 0 else ""
+
+
+def keep(folder: Path, model: Path, made: Origin) -> None:
+    """Write a model's origin, unless one is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = place(folder, model)
+    if not path.exists():
+        files.write_json(path, asdict(made))
+
+
+def find(folder: Path, model: Path) -> dict[str, Any]:
+    """Return a model's origin; empty if it was trained elsewhere."""
+    path = place(folder, model)
+    return files.read_json(path) if path.exists() else {}
+
+
+def place(folder: Path, model: Path) -> Path:
+    """Return where a model's origin is kept."""
+    return folder / f"{files.sha256(model)}.json"
