@@ -61,7 +61,7 @@ def main() -> None:
             )
             found = np.load(target, mmap_mode="r", allow_pickle=False)
             known = (reports, DATA / "arrays", test, found, facts, source)
-            seconds["numbers"].append(timed(tables.write, *known))
+            seconds["numbers"].append(timed(tables.write_reports, *known))
             seconds["report"].append(timed(subprocess.check_call, command))
         page = (reports / "report.html").stat().st_size
     print(f"{len(test):,} photos at {test.size} pixels, medians of {asked.rounds} rounds")

@@ -60,7 +60,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / params.FILE).open("w") as file:
         YAML().dump({"recipe": "tried", "recipes": {"tried": sections}}, file)
-    seeds.call(folder, follow, "train", str(data), "model", "train.csv", "state", "origins")
+    seeds.run_stage(folder, follow, "train", str(data), "model", "train.csv", "state", "origins")
     times = files.read_csv(folder / "train.csv")
     minutes = sum(float(row["seconds"]) for row in times) / 60
     return *validated(folder / "model/model.keras", arrays.load(data / "val")), round(minutes, 1)
@@ -70,10 +70,10 @@ def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
     """Return a model's IoU on a split with the border as pet, and the epoch kept."""
     model, facts = keras_file.load(file)
     counts = np.zeros((len(labels.CLASSES), thresholds.LEVELS), np.int64)
-    for photos, trimaps in batches.in_order(val, 16):
+    for photos, trimaps in batches.val_batches(val, 16):
         counts += thresholds.histogram(trimaps, segmenter.probabilities(model, photos))
-    level = thresholds.least(facts.threshold)
-    return round(float(thresholds.iou(counts, "pet")[level]), 4), facts.epoch
+    level = thresholds.min_level(facts.threshold)
+    return round(float(thresholds.iou_by_level(counts, "pet")[level]), 4), facts.epoch
 
 
 def follow(line: str) -> None:

@@ -80,7 +80,7 @@ def with_our_step(resident: bool, precision: Literal["float32", "bfloat16"] = "f
     model = unet.build(SIZE, BASE, DEPTH, "plain")
     parts = step.make_optimizers(model, schedule, len(photos))
     step = step.make_step(model, "bce", "pet", parts)
-    batches = batches.ahead(batches.shuffled(split, schedule, 1))
+    batches = batches.prefetch(batches.train_batches(split, schedule, 1))
     if resident:
         one = next(batches)
         batches.close()

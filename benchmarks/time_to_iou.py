@@ -100,7 +100,7 @@ def ours(recipe: str, folder: Path, target: float) -> float | None:
         ]
         log = Path(name) / "log"
         extra = {"PYTHONPATH": str(ROOT)}
-        with processes.started(command, log, extra, Path(name)) as process:
+        with processes.running(command, log, extra, Path(name)) as process:
             for line in processes.lines(process, log):
                 if found := re.search(r"epoch +(\d+)/.* val_iou ([\d.]+)  (\d+) photos/s", line):
                     say(f"{recipe}: {line}")

@@ -65,11 +65,11 @@ def store_results(made: Iterable[str]) -> None:
         if any(path.is_relative_to(folder) for folder in folders) and path.exists()
     }
     if METRICS in here:
-        store_table("metrics", compared(), "Metrics, and the difference to the last commit")
+        store_table("metrics", metric_rows(), "Metrics, and the difference to the last commit")
     store(
         create_image_artifact,
         (
-            {"key": key, "image_url": render.data_address(path.read_bytes(), kind)}
+            {"key": key, "image_url": render.data_uri(path.read_bytes(), kind)}
             | {"description": description}
             for key, (path, kind, description) in PICTURES.items()
             if path in here
@@ -80,7 +80,7 @@ def store_results(made: Iterable[str]) -> None:
         store(create_markdown_artifact, [{"key": "report", "markdown": text}])
 
 
-def compared() -> list[dict[str, Any]]:
+def metric_rows() -> list[dict[str, Any]]:
     """Return each metric: at the last commit (empty if it was not there), now, and the difference."""
     committed = git.or_empty("show", f"HEAD:./{METRICS}")
     before = json.loads(committed) if committed else {}

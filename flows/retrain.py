@@ -41,7 +41,7 @@ class Outcome:
         """The state's name."""
         return str(self.state.name)
 
-    def told(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, Any]:
         """Return the outcome as a row of a table."""
         return {"stage": self.stage, "outcome": self.name, "seconds": round(self.seconds, 1)}
 
@@ -65,32 +65,32 @@ def retrain(
     """
     log = get_run_logger()
     try:
-        with lock.alone(log.info):
-            if recipes.take_back():
+        with lock.exclusive(log.info):
+            if recipes.restore_recipe():
                 log.info("took back the recipe that a killed run had made the active one")
             if deployment.id:
-                git.catch_up(log.info)
-            return work(recipe, targets or [], force, propose)
+                git.fast_forward(log.info)
+            return run_pipeline(recipe, targets or [], force, propose)
     except UserError as error:
         return Failed(message=str(error))
 
 
-def work(recipe: str | None, targets: list[str], force: bool, propose: bool) -> State[Any]:
+def run_pipeline(recipe: str | None, targets: list[str], force: bool, propose: bool) -> State[Any]:
     """Do the flow's work in a checkout that nobody else uses."""
     log = get_run_logger()
     with ExitStack() as undone_later:
         if propose:
-            undone_later.enter_context(proposal.prepared(log.info))
-        undone_later.enter_context(recipes.switched(recipe, back=propose))
+            undone_later.enter_context(proposal.clean_checkout(log.info))
+        undone_later.enter_context(recipes.temporarily_active(recipe, back=propose))
         rows = plan.read(targets, force)
         if any(row.state != plan.UNCHANGED for row in rows):
             recipes.check_params(None)
         log.info("the plan:\n%s", plan.as_table(rows))
         artifacts.store_plan(rows)
-        outcomes = perform_all(rows, targets, force)
-        artifacts.store_table("stages", [o.told() for o in outcomes], "Outcome and wall time")
+        outcomes = run_stages(rows, targets, force)
+        artifacts.store_table("stages", [o.as_row() for o in outcomes], "Outcome and wall time")
         if failed := [o for o in outcomes if o.state.is_failed()]:
-            return Failed(message=failure(failed[0].stage))
+            return Failed(message=failure_message(failed[0].stage))
         changed = {o.stage for o in outcomes if o.name != "Unchanged"}
         artifacts.store_results(out for row in rows if row.stage in changed for out in row.outs)
         # results that an earlier run has left uncommitted are proposed, too
@@ -101,7 +101,7 @@ def work(recipe: str | None, targets: list[str], force: bool, propose: bool) -> 
         return Completed(message=f"{words}; {proposed}" if proposed else words)
 
 
-def perform_all(rows: list[plan.Row], targets: list[str], force: bool) -> list[Outcome]:
+def run_stages(rows: list[plan.Row], targets: list[str], force: bool) -> list[Outcome]:
     """Perform each stage of the plan as a task, in order, up to the first that fails."""
     outcomes: list[Outcome] = []
     stale = False
@@ -120,11 +120,11 @@ def perform_all(rows: list[plan.Row], targets: list[str], force: bool) -> list[O
 
 def stage_task(stage: str) -> Callable[[str, str, bool], State[Any]]:
     """Return the Prefect task of one stage; called directly, so that a cancelled run ends it."""
-    made = task(name=stage, task_run_name=stage, cache_policy=NO_CACHE)(perform)
+    made = task(name=stage, task_run_name=stage, cache_policy=NO_CACHE)(run_stage)
     return lambda *arguments: made(*arguments, return_state=True)
 
 
-def perform(stage: str, planned: str, force: bool) -> State[Any]:
+def run_stage(stage: str, planned: str, force: bool) -> State[Any]:
     """Let DVC bring one stage up to date; the state says which way it did."""
     if planned == plan.UNCHANGED:
         return Completed(
@@ -132,14 +132,18 @@ def perform(stage: str, planned: str, force: bool) -> State[Any]:
         )
     command = processes.dvc("--wait-for-lock", "repro", "--single-item", stage)
     command += ["--force"] * force + ["--pull"] * (planned == plan.MISSING and plan.has_remote())
-    code, said = follow(stage, command)
+    code, said = run_logged(stage, command)
     while code and any("is busy, it is being blocked by" in line for line in said):
         lock.wait_for_dvc(get_run_logger().info)  # somebody's `dvc` came between
-        code, said = follow(stage, command)
-    return Failed(message=f"failed; all that it said: {log_of(stage)}") if code else way(said)
+        code, said = run_logged(stage, command)
+    return (
+        Failed(message=f"failed; all that it said: {log_path(stage)}")
+        if code
+        else final_state(said)
+    )
 
 
-def follow(stage: str, command: list[str]) -> tuple[int, list[str]]:
+def run_logged(stage: str, command: list[str]) -> tuple[int, list[str]]:
     """Run a stage's command, logging each line as it comes; return its exit code and its lines."""
     log = get_run_logger()
     extra = {
@@ -148,27 +152,27 @@ def follow(stage: str, command: list[str]) -> tuple[int, list[str]]:
         progress.LINES: str(PROGRESS),
     }
     said: list[str] = []
-    with processes.started(command, log_of(stage), extra) as process:
-        for line in processes.lines(process, log_of(stage)):
+    with processes.running(command, log_path(stage), extra) as process:
+        for line in processes.lines(process, log_path(stage)):
             said.append(line)
             if not HINT.match(line):
                 log.info("%s", line)
     return process.returncode, said
 
 
-def log_of(stage: str) -> Path:
+def log_path(stage: str) -> Path:
     """Return the file with all that a stage said when it was last run."""
     return processes.LOGS / f"{stage}.log"
 
 
-def failure(stage: str) -> str:
+def failure_message(stage: str) -> str:
     """Return what a failed run says: which stage, and its last lines."""
-    said = log_of(stage).read_text(errors="replace").splitlines()
+    said = log_path(stage).read_text(errors="replace").splitlines()
     last = "\n".join(deque((line for line in said if line.strip()), TAIL))
-    return f"stage {stage} failed; its last lines (all: {log_of(stage)}):\n{last}"
+    return f"stage {stage} failed; its last lines (all: {log_path(stage)}):\n{last}"
 
 
-def way(said: list[str]) -> State[Any]:
+def final_state(said: list[str]) -> State[Any]:
     """Return in which way DVC brought a stage up to date, by what it said."""
     if any(line.startswith("Running stage ") for line in said):
         return Completed(name="Ran", message="its command ran")

@@ -32,13 +32,13 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
     """
     if count < 2:
         raise UserError(f"-n is {count}: it takes at least 2 trainings to see a spread")
-    with lock.alone(announce):
+    with lock.exclusive(announce):
         if stale := [row.stage for row in plan.read() if row.state != plan.UNCHANGED]:
             raise UserError(
                 f"the results here are not up to date ({', '.join(stale)}): run `dvc repro` first"
             )
         here = commits.read(None)
-        runs = recorded(here) or [told(here.sections["train"]["seed"], here)]
+        runs = recorded_runs(here) or [as_run(here.sections["train"]["seed"], here)]
         path = Path(results.seeds_path(here.recipe))
         path.parent.mkdir(exist_ok=True)
         with progress.bar("seeds", count, " trainings", done=len(runs)) as bar:
@@ -46,7 +46,10 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
                 write(path, here, runs)
                 if len(runs) >= count:
                     break
-                runs = [*runs, repeat(here, seed, lambda line: bar.set_postfix_str(line[:50]))]
+                runs = [
+                    *runs,
+                    repeat_training(here, seed, lambda line: bar.set_postfix_str(line[:50])),
+                ]
                 bar.update()
     return f"{path}: {len(runs)} trainings of {here.recipe}\n{spread(runs)}"
 
@@ -64,7 +67,7 @@ def spread(runs: list[dict[str, Any]]) -> str:
     return table
 
 
-def recorded(here: results.Results) -> list[dict[str, Any]]:
+def recorded_runs(here: results.Results) -> list[dict[str, Any]]:
     """Return the repetitions so far; none if code, data or parameters were others."""
     same = here.seeds.get("trained_from") == results.trained_from(here.stages)
     return list(here.seeds["runs"]) if same else []
@@ -84,7 +87,7 @@ def write(path: Path, here: results.Results, runs: list[dict[str, Any]]) -> None
     files.write_json(path, facts | {"runs": runs})
 
 
-def told(seed: int, found: results.Results) -> dict[str, Any]:
+def as_run(seed: int, found: results.Results) -> dict[str, Any]:
     """Return one repetition's numbers: the metrics, and the IoU of every slice."""
     slices = {
         key: round(metrics.dataset_iou(results.counts_of(found, names)), 4)
@@ -93,7 +96,9 @@ def told(seed: int, found: results.Results) -> dict[str, Any]:
     return {"seed": seed, "metrics": found.metrics, "slices": slices}
 
 
-def repeat(here: results.Results, seed: int, follow: Callable[[str], None]) -> dict[str, Any]:
+def repeat_training(
+    here: results.Results, seed: int, follow: Callable[[str], None]
+) -> dict[str, Any]:
     """Train and evaluate with a seed in a folder of its own, and return the numbers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -103,12 +108,14 @@ def repeat(here: results.Results, seed: int, follow: Callable[[str], None]) -> d
         with (folder / params.FILE).open("w") as file:
             YAML().dump(document, file)
         raw, arrays = (str(Path(path).absolute()) for path in DATA)
-        call(folder, follow, "train", arrays, "model", "train.csv", "state", "origins")
-        call(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports", "state")
-        return told(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
+        run_stage(folder, follow, "train", arrays, "model", "train.csv", "state", "origins")
+        run_stage(
+            folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports", "state"
+        )
+        return as_run(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
 
 
-def call(folder: Path, follow: Callable[[str], None], stage: str, *arguments: str) -> None:
+def run_stage(folder: Path, follow: Callable[[str], None], stage: str, *arguments: str) -> None:
     """Run a stage in a folder with its own params.yaml, handing on its lines as they come.
 
     Raises:
@@ -117,7 +124,7 @@ def call(folder: Path, follow: Callable[[str], None], stage: str, *arguments: st
     command = [sys.executable, "-m", f"stages.{stage}", *arguments]
     extra = {lock.MARK: str(Path.cwd()), lock.STAGE: stage, "PYTHONPATH": str(Path.cwd())}
     last = ""
-    with processes.started(command, LOG, extra, folder) as process:
+    with processes.running(command, LOG, extra, folder) as process:
         for last in processes.lines(process, LOG):
             follow(last)
     if process.returncode:

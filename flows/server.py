@@ -14,13 +14,13 @@ from prefect.settings import (
 
 from petseg.errors import UserError
 
-HOW = (
+SETUP_HINT = (
     "for the UI: `prefect server start` in another terminal, and once "
     "`prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`"
 )
 
 
-def fault(address: str | None) -> str:
+def server_fault(address: str | None) -> str:
     """Return why there is no server to talk to; empty if there is one."""
     if not address:
         return "no Prefect server is set up"
@@ -32,14 +32,14 @@ def fault(address: str | None) -> str:
 
 
 @contextmanager
-def chosen() -> Iterator[None]:
+def use_server() -> Iterator[None]:
     """Use the server that is set up; without one, a temporary one of this process."""
-    why = fault(PREFECT_API_URL.value())
+    why = server_fault(PREFECT_API_URL.value())
     if not why:
         yield
         return
     print(f"{why}: this run starts a temporary one, which takes about ten seconds", file=sys.stderr)
-    print(HOW, file=sys.stderr)
+    print(SETUP_HINT, file=sys.stderr)
     # its own start and stop; a level would be set anew when the flow starts
     logging.getLogger("prefect").addFilter(lambda record: record.levelno >= logging.WARNING)
     with temporary_settings(
@@ -48,11 +48,11 @@ def chosen() -> Iterator[None]:
         yield
 
 
-def required() -> None:
+def require_server() -> None:
     """Make sure that a server is there.
 
     Raises:
         UserError: none is set up, or it does not answer.
     """
-    if why := fault(PREFECT_API_URL.value()):
-        raise UserError(f"{why}; {HOW}")
+    if why := server_fault(PREFECT_API_URL.value()):
+        raise UserError(f"{why}; {SETUP_HINT}")

@@ -59,7 +59,7 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to fill, which becomes `target` only if nothing goes wrong."""
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed run has left

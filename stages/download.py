@@ -92,7 +92,7 @@ def main() -> None:
         __doc__, raw="folder to write", downloads="folder that keeps downloads, whole and in part"
     )
     settings = params.load(Params, "download")
-    with files.whole_folder(paths.raw) as raw:
+    with files.atomic_folder(paths.raw) as raw:
         source = get(settings, raw, paths.downloads)
         files.write_json(raw / "source.json", source)
     sizes = ", ".join(

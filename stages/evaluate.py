@@ -58,7 +58,7 @@ def main() -> None:
     probabilities = segmenter.predict(
         model, test, settings.batch_size, paths.predictions / "probabilities.npy"
     )
-    tables.write(paths.reports, paths.arrays, test, probabilities, facts, source)
+    tables.write_reports(paths.reports, paths.arrays, test, probabilities, facts, source)
     shutil.copyfile(paths.model / "history.csv", paths.reports / "history.csv")
 
 

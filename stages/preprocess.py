@@ -29,7 +29,7 @@ def main() -> None:
     """Run the stage."""
     paths = command.paths(__doc__, raw="folder with the two archives", arrays="folder to write")
     settings = params.load(Params, "preprocess")
-    with files.whole_folder(paths.arrays) as arrays_folder:
+    with files.atomic_folder(paths.arrays) as arrays_folder:
         convert_archives(paths.raw, arrays_folder, **asdict(settings))
 
 

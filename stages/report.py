@@ -45,8 +45,8 @@ def main() -> None:
     )
     settings = params.load(Params, "report")
     found = {name: files.read_csv(paths.reports / f"{name}.csv") for name in TABLES}
-    known = content.facts(paths.reports, found)
-    known["origin"] = provenance.find(paths.origins, paths.model / "model.keras")
+    known = content.shared_content(paths.reports, found)
+    known["origin"] = provenance.load(paths.origins, paths.model / "model.keras")
     test = arrays.load(paths.arrays / "test")
     probabilities = np.load(
         paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
@@ -54,21 +54,21 @@ def main() -> None:
     pictures = paths.reports / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
     model = known["data"]["model"]
-    least = thresholds.least(model["threshold"])
+    least = thresholds.min_level(model["threshold"])
     film, snapshots = pictures / "epochs.webp", paths.model / "snapshots.npz"
     html = render.render(
         "report/report.html.j2",
         **known,
-        **content.draw(pictures, found, model),
-        **content.photos(
+        **content.write_plots(pictures, found, model),
+        **content.photo_content(
             test, probabilities, found["per_image"], least, settings.gallery, pictures
         ),
-        animation=content.animate(film, snapshots, settings.frame_seconds),
+        animation=content.write_animation(film, snapshots, settings.frame_seconds),
         levels=[{key: float(cell) for key, cell in row.items()} for row in found["thresholds"]],
         cells=found["confusion"],
         rejected=found["rejected"],
         listed=LISTED,
-        made=content.how(known["data"], known["origin"], known["official"]),
+        made=content.provenance_rows(known["data"], known["origin"], known["official"]),
     )
     files.write_text(paths.reports / "report.html", html)
     card = render.render("report/model_card.md.j2", **known)

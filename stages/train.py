@@ -34,20 +34,20 @@ def main() -> None:
     paths.log.parent.mkdir(parents=True, exist_ok=True)
     # a run with anything else than these is another training
     key = checkpoint.key(
-        asdict(settings), recipe, fit.data_hash(train, val), train.size, fit.versions()
+        asdict(settings), recipe, fit.data_hash(train, val), train.size, fit.library_versions()
     )
     file = paths.state / f"{key}.npz"
-    model, state = fit.fit(settings, recipe, train, val, file, paths.log)
-    known = fit.facts(model, settings, recipe, train, val, state.kept.epoch)
-    fit.write(paths.model, model, known, state, val, settings)
+    model, state = fit.train_model(settings, recipe, train, val, file, paths.log)
+    known = fit.make_metadata(model, settings, recipe, train, val, state.best_epoch.epoch)
+    fit.write_outputs(paths.model, model, known, state, val, settings)
     seconds = sum(timing.seconds for timing in state.timings)
-    made = provenance.here(backend.device(), len(state.history), seconds)
-    provenance.keep(paths.origins, paths.model / "model.keras", made)
+    made = provenance.current(backend.device(), len(state.history), seconds)
+    provenance.save(paths.origins, paths.model / "model.keras", made)
     state.weights, state.optimizer = [], []  # it only has to be written, should DVC not commit it
     numbers, kept = state.packed()
     checkpoint.save(file, numbers | {"written": checkpoint.digest(paths.model)}, kept)
     print(
-        f"kept epoch {state.kept.epoch} with validation IoU {state.kept.val_iou:.4f}; "
+        f"kept epoch {state.best_epoch.epoch} with validation IoU {state.best_epoch.val_iou:.4f}; "
         f"threshold {known.threshold:.2f}"
     )
 

@@ -48,8 +48,8 @@ def test_what_the_photo_shows_and_what_the_trimap_says_stay_the_same(
     from petseg.training import augment
 
     before = blobs(64)
-    draws = augment.draw(np.random.default_rng(2), 64, **NOTHING | transform)
-    photos, trimaps = augment.apply(*before, draws)
+    draws = augment.draw_transforms(np.random.default_rng(2), 64, **NOTHING | transform)
+    photos, trimaps = augment.apply_transforms(*before, draws)
     assert photos.dtype == trimaps.dtype == np.uint8
     shown = photos[..., 0] > photos[..., 2]  # red against blue
     agree = shown == (trimaps == 1)
@@ -65,7 +65,9 @@ def test_without_a_transform_every_byte_stays() -> None:
     from petseg.training import augment
 
     before = blobs(8)
-    after = augment.apply(*before, augment.draw(np.random.default_rng(1), 8, **NOTHING))
+    after = augment.apply_transforms(
+        *before, augment.draw_transforms(np.random.default_rng(1), 8, **NOTHING)
+    )
     assert [(a == b).all() for a, b in zip(before, after, strict=True)] == [True, True]
 
 
@@ -76,8 +78,8 @@ def made(photo: list[Any], box: list[float], colours: list[float]) -> tuple[Any,
     size = len(photo)
     photos = np.array([[photo] * size], np.uint8)
     trimaps = np.tile(np.arange(1, size + 1, dtype=np.uint8), (1, size, 1))
-    draws = augment.Draws(np.array([box], float), np.array([colours], float))
-    photos, trimaps = augment.apply(photos, trimaps, draws)
+    draws = augment.Transforms(np.array([box], float), np.array([colours], float))
+    photos, trimaps = augment.apply_transforms(photos, trimaps, draws)
     return photos[0, 0].tolist(), trimaps[0, 0].tolist()
 
 
@@ -106,7 +108,7 @@ def test_draws_keep_to_their_limits_and_depend_on_the_seed_alone() -> None:
     from petseg.training import augment
 
     draws, again, other = (
-        augment.draw(np.random.default_rng(seed), 1000, flip=True, crop=0.6, colour=0.3)
+        augment.draw_transforms(np.random.default_rng(seed), 1000, flip=True, crop=0.6, colour=0.3)
         for seed in (1, 1, 2)
     )
     top, left, bottom, right = draws.boxes.T

@@ -77,8 +77,8 @@ def test_curves_are_bars_on_one_scale_with_the_last_value() -> None:
     )
     text = said(replace(BASE, history=base), replace(BASE, label="head", history=head))
     assert re.search(r"\| `loss` +\| `█▅▁ 0.0000` +\| `██ 0.8000` +\|", text)
-    long = sections.line([float(n) for n in range(1000)], 0, 999)
-    assert len(long) == sections.POINTS + len(" 999.0000")
+    long = sections.sparkline([float(n) for n in range(1000)], 0, 999)
+    assert len(long) == sections.CURVE_POINTS + len(" 999.0000")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -88,7 +88,7 @@ def test_a_name_from_data_is_shown_and_does_nothing(name: str) -> None:
     text = said(base, head)
     html = GITHUB.render(text)
     shown = re.findall(r"<td><code>(.*?)</code></td>", html)
-    assert markdown.shortened(name) in [
+    assert markdown.shorten(name) in [
         cell.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
         for cell in shown
     ]
@@ -118,7 +118,7 @@ def test_the_comment_stays_short_whatever_the_size_of_the_change() -> None:
     stages = {f"{odd}{n}": {"deps": [{"path": odd * 9, "md5": "1"}]} for n in range(500)}
     faults = tuple(f"{odd * 9}{n}" for n in range(5000))
     text = said(base, replace(head, params=params, stages=stages, faults=faults))
-    assert len(text) < markdown.LIMIT
+    assert len(text) < markdown.MAX_COMMENT
 
 
 def test_nan_never_appears() -> None:

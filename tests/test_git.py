@@ -21,17 +21,17 @@ def colleague(upstream: Path) -> Path:
 @pytest.mark.usefixtures("colleague")
 def test_a_checkout_is_fast_forwarded_and_then_is_up_to_date() -> None:
     said: list[str] = []
-    git.catch_up(said.append)
+    git.fast_forward(said.append)
     assert git.git("rev-parse", "HEAD") == git.git("rev-parse", "origin/main")
     assert said == [f"fast-forwarded to {git.git('rev-parse', '--short', 'HEAD')} of origin/main"]
-    git.catch_up(said.append)
+    git.fast_forward(said.append)
     assert len(said) == 1
 
 
 @pytest.mark.usefixtures("steps")
 def test_a_branch_without_upstream_runs_as_it_is() -> None:
     said: list[str] = []
-    git.catch_up(said.append)
+    git.fast_forward(said.append)
     assert said == ["the branch has no upstream: this checkout runs as it is"]
 
 
@@ -42,7 +42,7 @@ def test_a_checkout_that_went_another_way_is_refused_and_stays() -> None:
     git.git("commit", "-qm", "own")
     before = git.git("rev-parse", "HEAD")
     with pytest.raises(UserError, match=r"cannot be fast-forwarded to origin/main: .*by hand"):
-        git.catch_up(print)
+        git.fast_forward(print)
     assert git.git("rev-parse", "HEAD") == before
 
 
@@ -50,7 +50,7 @@ def test_a_checkout_that_went_another_way_is_refused_and_stays() -> None:
 def test_an_edit_in_the_way_is_named_and_kept() -> None:
     replace(Path("params.yaml"), "value: 0.1", "value: 0.15")
     with pytest.raises(UserError, match=r"would be overwritten by merge: params\.yaml"):
-        git.catch_up(print)
+        git.fast_forward(print)
     assert "value: 0.15" in Path("params.yaml").read_text()
 
 
@@ -61,5 +61,5 @@ def test_an_upstream_that_is_away_is_asked_again_and_then_told(
     (colleague.parent / "bare.git").rename(colleague.parent / "away.git")
     said: list[str] = []
     with pytest.raises(UserError, match=r"git fetch: .*bare\.git"):
-        git.catch_up(said.append)
+        git.fast_forward(said.append)
     assert len(said) == 2

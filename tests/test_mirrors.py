@@ -36,7 +36,7 @@ CONTENT = gzip.compress(random.Random(1).randbytes(50_000), mtime=0)
 OTHER = gzip.compress(random.Random(2).randbytes(50_000), mtime=0)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 WHOLE = sorted(["a.gz", f"{DIGEST}-a.gz"])  # what a fetch leaves
-QUICK = Patience(silence=0.4, least=1000, pauses=(0.01, 0.02, 0.03), progress=1000)
+QUICK = Patience(timeout=0.4, least=1000, pauses=(0.01, 0.02, 0.03), progress=1000)
 
 
 def fetch(folder: Path, *places: str, sha256: str | None = DIGEST) -> Fetched:

@@ -21,12 +21,12 @@ def git_repo(folder: Path) -> str:
 def test_the_first_training_of_equal_bytes_is_the_one_that_is_told(tmp_path: Path) -> None:
     model, folder = tmp_path / "model.keras", tmp_path / "origins"
     model.write_bytes(b"weights")
-    provenance.keep(folder, model, provenance.here("a processor", 18, 87.04))
-    provenance.keep(folder, model, provenance.here("another", 18, 99.0))
-    found = provenance.find(folder, model)
+    provenance.save(folder, model, provenance.current("a processor", 18, 87.04))
+    provenance.save(folder, model, provenance.current("another", 18, 99.0))
+    found = provenance.load(folder, model)
     assert (found["device"], found["epochs"], found["seconds"]) == ("a processor", 18, 87.0)
     model.write_bytes(b"other weights")
-    assert provenance.find(folder, model) == {}
+    assert provenance.load(folder, model) == {}
 
 
 def test_the_commit_is_told_with_its_changes_but_for_dvcs_own(

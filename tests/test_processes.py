@@ -31,7 +31,7 @@ time.sleep(600)
 
 def said(script: str, log: Path, **extra: str) -> list[str]:
     """Return the lines of a script that runs to its end."""
-    with processes.started([sys.executable, "-c", script], log, extra) as process:
+    with processes.running([sys.executable, "-c", script], log, extra) as process:
         return list(processes.lines(process, log))
 
 
@@ -48,7 +48,7 @@ def test_lines_and_a_bars_states_come_while_the_process_still_works(
 ) -> None:
     script = f"import time; {printed}; time.sleep(600)"
     log = tmp_path / "log"
-    with processes.started([sys.executable, "-c", script], log, {}) as process:
+    with processes.running([sys.executable, "-c", script], log, {}) as process:
         assert next(processes.lines(process, log)) == line
         assert process.poll() is None
     assert process.returncode == -15
@@ -67,7 +67,7 @@ def test_what_does_not_heed_sigterm_is_killed_with_all_it_started(
 ) -> None:
     monkeypatch.setattr(processes, "GRACE", 1.0)
     log = tmp_path / "log"
-    with processes.started([sys.executable, "-c", STUBBORN], log, {}) as process:
+    with processes.running([sys.executable, "-c", STUBBORN], log, {}) as process:
         child = psutil.Process(int(next(processes.lines(process, log))))
         began = time.monotonic()
     assert time.monotonic() - began < 5

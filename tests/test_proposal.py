@@ -27,7 +27,7 @@ def remotes(upstream: Path, steps: Path) -> Path:
 
 def retrained(said: Said, recipe: str | None = None) -> str:
     """Run what changed as the flow does, and propose it; return what came of it."""
-    with proposal.prepared(said.append), recipes.switched(recipe, back=True):
+    with proposal.clean_checkout(said.append), recipes.temporarily_active(recipe, back=True):
         rows = plan.read()
         run_in(Path.cwd(), "dvc", "repro")
         return proposal.propose(recipe or "tiny", rows, said.append)
@@ -86,7 +86,7 @@ def test_the_text_of_the_pull_request_and_how_to_open_it_are_told(remotes: Path)
     assert "- third: changed, steps.third.value 0.3 → 0.4" in text
     assert f"git request-pull HEAD {remotes}/bare.git retrain/tiny-" in said[-1]
     git.git("remote", "set-url", "origin", "git@github.com:a/b.git")
-    command = proposal.opening("retrain/x", "origin", "IoU 1 → 2", Path("t.md"))
+    command = proposal.open_command("retrain/x", "origin", "IoU 1 → 2", Path("t.md"))
     assert command == "gh pr create --head retrain/x --title 'IoU 1 → 2' --body-file t.md"
 
 
@@ -111,15 +111,15 @@ def test_another_recipe_is_proposed_with_params_yaml_and_switched_back() -> None
 
 @pytest.mark.usefixtures("steps")
 def test_a_switch_that_a_killed_run_left_is_taken_back_but_not_the_users_own() -> None:
-    with recipes.switched("other", back=True):
+    with recipes.temporarily_active("other", back=True):
         assert Path("params.yaml").read_text().startswith("recipe: other\n")
         left = recipes.SWITCH.read_text()
-    assert git.edited() == []
+    assert git.edited_files() == []
     recipes.use("other")
     recipes.SWITCH.write_text(left)  # as after SIGKILL
-    assert recipes.take_back()
-    assert git.edited() == []
-    assert not recipes.take_back()
+    assert recipes.restore_recipe()
+    assert git.edited_files() == []
+    assert not recipes.restore_recipe()
 
 
 @pytest.mark.usefixtures("steps")

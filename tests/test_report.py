@@ -215,4 +215,7 @@ def test_where_a_model_came_from_is_told_or_said_to_be_unknown(repo: Path) -> No
     assert "2 epochs" in html
     assert commit[:12] in html or "not known" in html
     data = files.read_json(repo / "reports/data.json")
-    assert content.how(data, {}, official=False)["trained on"] == "not known: on another machine"
+    assert (
+        content.provenance_rows(data, {}, official=False)["trained on"]
+        == "not known: on another machine"
+    )

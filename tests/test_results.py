@@ -82,7 +82,7 @@ def test_photos_are_joined_with_their_content_by_name() -> None:
             "reports/photos.csv": "name,split,breed,sha256\na,test,Smoke,12\nc,train,Smoke,34\n",
         }
     )
-    assert found.test["a"] == results.Scored("Smoke", "cat", "12", (1, 2, 3, 4, 5, 6))
+    assert found.test["a"] == results.TestPhoto("Smoke", "cat", "12", (1, 2, 3, 4, 5, 6))
     assert found.test["b"].sha256 == ""
     assert found.photos == {"a": ("test", "12"), "c": ("train", "34")}
     assert list(results.slices(found)) == [

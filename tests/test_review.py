@@ -11,7 +11,7 @@ import pytest
 from petseg.errors import UserError
 from petseg.evaluation import metrics
 from petseg.review import changes, compare, gate
-from petseg.review.results import Results, Scored
+from petseg.review.results import Results, TestPhoto
 
 GATE = {"iou": {"better": "higher", "tolerance": 0.01}}
 Six = tuple[int, ...]
@@ -20,7 +20,7 @@ Six = tuple[int, ...]
 def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
     """Return results of these counts by test photo; the breed is the name up to its number."""
     test = {
-        name: Scored(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
+        name: TestPhoto(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
         for name, counts in photos.items()
     }
     counts = np.array(list(photos.values()), np.int64).reshape(-1, 6)
@@ -62,7 +62,7 @@ def test_equal_results_are_no_change_and_pass() -> None:
     found = compare.compare(BASE, replace(BASE, label="head"))
     assert {move.verdict for move in found.moves} == {compare.UNCLEAR}
     assert gate.decide(found)[0] == gate.PASSED
-    assert found.losses == ()
+    assert found.regressions == ()
 
 
 def with_more(found: Results, more: tuple[float, ...]) -> Results:
@@ -110,9 +110,9 @@ def test_a_fall_within_the_tolerance_passes_though_it_is_clear() -> None:
 
 
 def test_what_is_lower_when_better_regresses_upwards() -> None:
-    assert compare.judge(0.1, 0.2, 0.05, "lower") == compare.WORSE
-    assert compare.judge(-0.2, -0.1, 0.05, "lower") == compare.BETTER
-    assert compare.judge(0.1, 0.2, 0.15, "lower") == compare.UNCLEAR
+    assert compare.judge_interval(0.1, 0.2, 0.05, "lower") == compare.WORSE
+    assert compare.judge_interval(-0.2, -0.1, 0.05, "lower") == compare.BETTER
+    assert compare.judge_interval(0.1, 0.2, 0.15, "lower") == compare.UNCLEAR
 
 
 def test_a_change_cannot_loosen_its_own_gate() -> None:
@@ -123,13 +123,13 @@ def test_a_change_cannot_loosen_its_own_gate() -> None:
 
 def test_what_a_reseed_moves_is_by_students_t() -> None:
     # two seeds: s = 0.02 / √2, and 12.706 · √2 · s = 12.706 · 0.02
-    assert compare.reseed(seeds(0.90, 0.92), "metrics") == {"iou": pytest.approx(0.25412)}
+    assert compare.seed_noise(seeds(0.90, 0.92), "metrics") == {"iou": pytest.approx(0.25412)}
     # three: s = 0.01, 4.303 · √2 · 0.01
-    assert compare.reseed(seeds(0.9, 0.91, 0.92), "metrics") == {
+    assert compare.seed_noise(seeds(0.9, 0.91, 0.92), "metrics") == {
         "iou": pytest.approx(0.060854, abs=1e-6)
     }
-    assert compare.reseed(seeds(0.9), "metrics") == {}
-    assert compare.reseed({}, "metrics") == {}
+    assert compare.seed_noise(seeds(0.9), "metrics") == {}
+    assert compare.seed_noise({}, "metrics") == {}
 
 
 def test_students_quantiles_are_those_of_its_density() -> None:
@@ -146,7 +146,7 @@ def test_what_a_reseed_moves_as_far_is_neither_worse_nor_a_regression() -> None:
     noisy = replace(BASE, seeds=seeds(0.85, 0.95, 0.9))
     found = compare.compare(noisy, result("head", photos(WORSE)))
     assert found.main is not None
-    assert found.main.reseed == pytest.approx(4.303 * 2**0.5 * 0.05)
+    assert found.main.seed_noise == pytest.approx(4.303 * 2**0.5 * 0.05)
     assert found.main.verdict == compare.UNCLEAR
     assert gate.decide(found)[0] == gate.PASSED
 
@@ -162,7 +162,7 @@ def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
     worse = [move.name for move in found.slices if move.verdict == compare.WORSE]
     assert worse[0] == "breed breed 3"
     assert set(worse) <= {"breed breed 3", "species cat"}
-    assert {loss.breed for loss in found.losses} == {"breed 3"}
+    assert {loss.breed for loss in found.regressions} == {"breed 3"}
 
 
 def test_a_slice_of_few_photos_has_no_verdict() -> None:
@@ -170,7 +170,7 @@ def test_a_slice_of_few_photos_has_no_verdict() -> None:
     base = result("base", photos(ALIKE) | few)
     head = result("head", photos(ALIKE) | photos(WORSE[:5], "rare"))
     rare = next(m for m in compare.compare(base, head).slices if m.name == "breed rare")
-    assert (rare.verdict, rare.low, rare.photos) == (compare.FEW, None, 5)
+    assert (rare.verdict, rare.low, rare.photos) == (compare.FEW_PHOTOS, None, 5)
 
 
 def test_another_test_set_compares_the_photos_in_both_and_the_gate_cannot_tell() -> None:

@@ -26,7 +26,7 @@ INDEX = [
 
 
 def test_a_trimap_says_how_large_the_animal_is_whether_it_is_cut_and_whether_it_is_there() -> None:
-    shape = slices.shape(trimaps())
+    shape = slices.trimap_stats(trimaps())
     assert (shape.share * 36).round().tolist() == [4, 20, 3, 0]
     assert shape.at_frame.tolist() == [False, True, False, False]
     assert shape.without_pet.tolist() == [False, False, True, True]
@@ -37,7 +37,7 @@ def test_the_members_of_every_slice() -> None:
         (kind, name.partition(",")[0]): "".join(
             row.name for row, is_in in zip(INDEX, chosen, strict=True) if is_in
         )
-        for kind, name, chosen in slices.members(INDEX, slices.shape(trimaps()))
+        for kind, name, chosen in slices.members(INDEX, slices.trimap_stats(trimaps()))
     }
     assert found == {
         ("species", "cat"): "acd",
@@ -56,7 +56,7 @@ def test_the_members_of_every_slice() -> None:
 
 def test_photos_of_one_breed_have_no_slice_by_breed() -> None:
     alike = [photo(name, "x", "cat") for name in "abcd"]
-    kinds = {kind for kind, _, _ in slices.members(alike, slices.shape(trimaps()))}
+    kinds = {kind for kind, _, _ in slices.members(alike, slices.trimap_stats(trimaps()))}
     assert kinds == {"object size", "frame", "trimap"}
 
 
@@ -64,7 +64,9 @@ def test_a_slices_iou_is_over_its_pixels_and_lies_in_its_interval() -> None:
     counts = np.array(
         [[9, 0, 0, 0, 1, 26], [0, 1, 0, 0, 0, 35], [4, 0, 0, 0, 0, 32], [0, 0, 0, 0, 0, 36]]
     )
-    found = {each.title: each for each in slices.slices(INDEX, slices.shape(trimaps()), counts)}
+    found = {
+        each.title: each for each in slices.slices(INDEX, slices.trimap_stats(trimaps()), counts)
+    }
     cats = found["species cat"]
     assert (cats.photos, cats.iou) == (3, round(13 / 14, 4))
     assert cats.low <= cats.iou <= cats.high

@@ -27,17 +27,23 @@ def test_a_sweep_counts_as_the_mask_at_each_threshold_does() -> None:
 def test_iou_by_threshold_under_each_border_policy(
     border: labels.Border, at_100: float, at_101: float
 ) -> None:
-    ious = thresholds.iou(thresholds.histogram(TRIMAPS, FOUND), border)
+    ious = thresholds.iou_by_level(thresholds.histogram(TRIMAPS, FOUND), border)
     assert (ious[100], ious[101]) == (pytest.approx(at_100), at_101)
 
 
 def test_the_best_threshold_is_the_middle_of_those_that_are_as_good() -> None:
     # of a border that is background: all thresholds from 101 to 255 are right
-    assert thresholds.best(thresholds.histogram(TRIMAPS, FOUND), "background") == 0.698  # 178/255
+    assert (
+        thresholds.best_threshold(thresholds.histogram(TRIMAPS, FOUND), "background") == 0.698
+    )  # 178/255
     sure = np.where(TRIMAPS == 2, 0, 255).astype(np.uint8)
-    assert thresholds.best(thresholds.histogram(TRIMAPS, sure), "pet") == 0.5019  # 128/255
+    assert (
+        thresholds.best_threshold(thresholds.histogram(TRIMAPS, sure), "pet") == 0.5019
+    )  # 128/255
 
 
 def test_every_level_comes_back_from_the_threshold_that_is_written() -> None:
     levels = range(thresholds.LEVELS)
-    assert [thresholds.least(thresholds.value(level)) for level in levels] == list(levels)
+    assert [thresholds.min_level(thresholds.level_threshold(level)) for level in levels] == list(
+        levels
+    )

@@ -74,7 +74,9 @@ def history(state: "State | None" = None, **changes: Any) -> list["EpochRow"]:
     from petseg.training import checkpoint, loop
 
     model, train, val, state = build(), squares(40), squares(8), state or checkpoint.State()
-    epochs = loop.run(model, train, val, plan(**changes), state, lambda _: None, lambda: False)
+    epochs = loop.train_epochs(
+        model, train, val, plan(**changes), state, lambda _: None, lambda: False
+    )
     return [row for row, _ in epochs]
 
 
@@ -104,7 +106,7 @@ def test_the_mirror_average_is_the_mean_of_what_both_images_give(tmp_path: Path)
     assert np.abs(found - of_mirrors[:, :, ::-1]).max() > 0.01  # it is not symmetric by itself
     expected = (found + of_mirrors[:, :, ::-1]) / 2
     np.testing.assert_allclose(both(photos), expected, atol=1e-6)
-    keras_file.save(both, metadata.Facts(*FACTS), tmp_path / "model.keras")
+    keras_file.save(both, metadata.Metadata(*FACTS), tmp_path / "model.keras")
     again, _ = keras_file.load(tmp_path / "model.keras")
     np.testing.assert_allclose(again(photos), expected, atol=1e-6)
 
@@ -155,7 +157,7 @@ def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
     schedule = plan(batch_size=4, flip=False)
     orders = [
         np.concatenate(
-            [photos[:, 0, 0, 0] for photos, _ in batches.shuffled(split, schedule, epoch)]
+            [photos[:, 0, 0, 0] for photos, _ in batches.train_batches(split, schedule, epoch)]
         )
         for epoch in (1, 2)
     ]
@@ -167,8 +169,8 @@ def test_the_batches_after_those_done_are_the_same_as_if_all_were_made() -> None
     from petseg.training import batches
 
     schedule = plan(batch_size=4, crop=0.5, colour=0.3)
-    whole = list(batches.shuffled(squares(18), schedule, 3))
-    rest = list(batches.shuffled(squares(18), schedule, 3, done=8))
+    whole = list(batches.train_batches(squares(18), schedule, 3))
+    rest = list(batches.train_batches(squares(18), schedule, 3, done=8))
     assert [len(photos) for photos, _ in rest] == [4, 4, 2]
     for made, again in zip(whole[2:], rest, strict=True):
         assert [(a == b).all() for a, b in zip(made, again, strict=True)] == [True, True]
@@ -185,7 +187,7 @@ def test_the_next_batch_is_made_while_one_is_used_and_an_error_arrives() -> None
         yield 2
         raise OSError("the disk is gone")
 
-    ready: Iterator[Any] = batches.ahead(two_batches())
+    ready: Iterator[Any] = batches.prefetch(two_batches())
     assert next(ready) == 1
     assert made.wait(10)
     assert next(ready) == 2
@@ -233,7 +235,7 @@ def test_patience_ends_a_training_that_gets_no_better_even_after_a_break() -> No
     state = State()
     rows = history(state, patience=2, **still)
     assert [row.epoch for row in rows] == [1, 2, 3]  # the first was the best
-    assert state.kept.epoch == 1
+    assert state.best_epoch.epoch == 1
     assert history(state, patience=2, **still) == []  # it has ended
     first = State()
     history(first, **still | {"epochs": 2})
@@ -259,7 +261,7 @@ def test_equal_weights_give_equal_bytes_and_the_file_predicts_alike(tmp_path: Pa
     from petseg.model import keras_file, metadata, unet
 
     model = unet.with_probabilities(build(), mirror_average=False)
-    facts = metadata.Facts(*FACTS)
+    facts = metadata.Metadata(*FACTS)
     keras_file.save(model, facts, tmp_path / "a.keras")
     keras_file.save(
         unet.with_probabilities(build(), mirror_average=False), facts, tmp_path / "b.keras"

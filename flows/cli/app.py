@@ -67,7 +67,7 @@ def run(asked: argparse.Namespace) -> None:
     from petseg import params
 
     params.read_recipe(asked.recipe)  # before a server is looked for
-    with server.chosen():
+    with server.use_server():
         try:
             state = retrain(
                 asked.recipe, asked.stages, asked.force, asked.propose, return_state=True
@@ -88,7 +88,7 @@ def serve(asked: argparse.Namespace) -> None:
     from petseg import params
 
     params.read_recipe(asked.recipe)  # before a server is looked for
-    server.required()
+    server.require_server()
 
     wanted = {"recipe": asked.recipe, "force": asked.force, "propose": asked.propose}
     keep_schedule(asked.cron, asked.timezone, wanted)
@@ -103,7 +103,7 @@ def review(asked: argparse.Namespace) -> None:
         from flows.workspace import pictures
         from petseg.review import page
 
-        shown = pictures.of_losses(found, sections.largest_losses(found))
+        shown = pictures.regression_pictures(found, sections.largest_regressions(found))
         page.write(asked.html, found, lagging, shown.png, shown.without)
         tell(f"page: {asked.html}")
     print(markdown.markdown(found, lagging), end="")
@@ -128,7 +128,7 @@ def compared(asked: argparse.Namespace) -> "tuple[Review, bool]":
     from petseg.review import compare
 
     base, head = commits.read(asked.base), commits.read(asked.head)
-    return compare.compare(base, head), commits.lags(base, head)
+    return compare.compare(base, head), commits.lacks_commits(base, head)
 
 
 def seeds(asked: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from flows.workspace import git
 from petseg.errors import UserError
 from petseg.review import results
 
-HERE = "the working tree"
+WORKING_TREE = "the working tree"
 
 
 class ShallowCloneError(UserError):
@@ -24,7 +24,7 @@ def read(revision: str | None) -> results.Results:
         UserError: there is no such revision, or a file in it is not what it should be.
     """
     if revision is None:
-        return results.read(HERE, "", cache(files_below(Path())))
+        return results.read(WORKING_TREE, "", cache(files_below(Path())))
     commit = resolve(revision)
     with tempfile.TemporaryDirectory() as folder:
         # one process for all files; git itself brings what a partial clone lacks. Of the tree,
@@ -54,7 +54,7 @@ def resolve(revision: str) -> str:
     return commit
 
 
-def lags(base: results.Results, head: results.Results) -> bool:
+def lacks_commits(base: results.Results, head: results.Results) -> bool:
     """Return whether head lacks commits of base, so that the two differ by these as well.
 
     A shallow clone cannot tell.

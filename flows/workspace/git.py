@@ -30,7 +30,7 @@ def or_empty(*arguments: str) -> str:
         return ""
 
 
-def edited() -> list[str]:
+def edited_files() -> list[str]:
     """Return the tracked files that differ from the last commit, staged or not."""
     return git("diff", "--name-only", "--relative", "HEAD").splitlines()
 
@@ -42,7 +42,7 @@ def remote() -> str:
     return chosen if chosen in git("remote").splitlines() else ""
 
 
-def catch_up(announce: Callable[[str], None]) -> None:
+def fast_forward(announce: Callable[[str], None]) -> None:
     """Fast-forward the current branch to its upstream; without one there is nothing to do.
 
     Raises:
@@ -53,7 +53,7 @@ def catch_up(announce: Callable[[str], None]) -> None:
         announce("the branch has no upstream: this checkout runs as it is")
         return
     before = git("rev-parse", "HEAD")
-    again(lambda: git("fetch", "--quiet"), announce)
+    retry(lambda: git("fetch", "--quiet"), announce)
     try:
         git("merge", "--ff-only", "--quiet", "@{upstream}")
     except UserError as error:
@@ -65,7 +65,7 @@ def catch_up(announce: Callable[[str], None]) -> None:
         announce(f"fast-forwarded to {git('rev-parse', '--short', 'HEAD')} of {upstream}")
 
 
-def again(call: Callable[[], object], announce: Callable[[str], None]) -> None:
+def retry(call: Callable[[], object], announce: Callable[[str], None]) -> None:
     """Do what needs the network; where it fails, again after each of the pauses."""
     for pause in PAUSES:
         try:

@@ -20,18 +20,18 @@ SAY_AGAIN = 60  # seconds between two lines about the same wait
 
 
 @contextmanager
-def alone(announce: Callable[[str], None]) -> Iterator[None]:
+def exclusive(announce: Callable[[str], None]) -> Iterator[None]:
     """Hold this checkout; first wait, saying for whom, until no other run works in it.
 
     Waited for are another run, what a killed run has left working, and a `dvc` of the user's.
     """
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with LOCK.open("a+") as file:
-        wait_while(lambda: holder(file), announce)
+        wait_while(lambda: lock_holder(file), announce)
         file.truncate(0)
         file.write(f"PID {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M}")
         file.flush()
-        wait_while(survivor, announce)
+        wait_while(orphaned_stage, announce)
         wait_for_dvc(announce)
         yield
 
@@ -46,7 +46,7 @@ def wait_while(blocker: Callable[[], str], announce: Callable[[str], None]) -> N
         time.sleep(0.5)
 
 
-def holder(file: TextIO) -> str:
+def lock_holder(file: TextIO) -> str:
     """Take the lock; if another run has it, return which."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,7 +56,7 @@ def holder(file: TextIO) -> str:
     return ""
 
 
-def survivor() -> str:
+def orphaned_stage() -> str:
     """Return which process of a killed run still works here, and how to end it."""
     for process in psutil.process_iter():
         try:
@@ -75,10 +75,10 @@ def survivor() -> str:
 
 def wait_for_dvc(announce: Callable[[str], None]) -> None:
     """Return once no `dvc` uses a path in this checkout."""
-    wait_while(dvc_at_work, announce)
+    wait_while(active_dvc, announce)
 
 
-def dvc_at_work() -> str:
+def active_dvc() -> str:
     """Return which `dvc` works here by itself, from DVC's own list of who uses which path."""
     try:
         found = json.loads(RWLOCK.read_text() or "{}")

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from petseg.evaluation import thresholds
 from petseg.report import overlays
-from petseg.review.compare import Loss, Review
+from petseg.review.compare import PhotoRegression, Review
 from petseg.review.results import Results
 
 TEST = "data/arrays/test"
@@ -31,7 +31,7 @@ class Pictures:
     without: str = ""
 
 
-def of_losses(found: Review, losses: Sequence[Loss]) -> Pictures:
+def regression_pictures(found: Review, losses: Sequence[PhotoRegression]) -> Pictures:
     """Return a row per photo: photo, truth, base's and head's prediction, and what changed."""
     if not losses:
         return Pictures()
@@ -63,7 +63,7 @@ def of_losses(found: Review, losses: Sequence[Loss]) -> Pictures:
 
 def masks(side: Results, names: Sequence[str]) -> list[Any]:
     """Return what a side predicts as pet, as `evaluate` counted it."""
-    least = thresholds.least(side.data["model"]["threshold"])
+    least = thresholds.min_level(side.data["model"]["threshold"])
     return [found >= least for found in rows(side, PREDICTIONS, names)]
 
 

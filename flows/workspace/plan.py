@@ -37,7 +37,7 @@ class Row:
 
 
 @contextmanager
-def opened() -> Iterator[Any]:
+def locked_repo() -> Iterator[Any]:
     """Give this folder's DVC repo, locked, once no other `dvc` has it; DVC's errors become ours.
 
     Raises:
@@ -59,10 +59,10 @@ def read(targets: Collection[str] = (), force: bool = False) -> list[Row]:
     Raises:
         UserError: a target is no stage, or DVC cannot read the pipeline.
     """
-    with opened() as repo:
+    with locked_repo() as repo:
         rows: dict[str, Row] = {}
         for stage in ordered(repo, targets):
-            judged = (CHANGED, "", ["forced"]) if force else judge(repo, stage, rows)
+            judged = (CHANGED, "", ["forced"]) if force else stage_status(repo, stage, rows)
             state, waits_for, because = judged
             outs = tuple(map(str, stage.outs))
             rows[stage.addressing] = Row(stage.addressing, state, waits_for, tuple(because), outs)
@@ -81,11 +81,11 @@ def ordered(repo: Any, targets: Collection[str]) -> list[Any]:
     return [stage for stage in stages if stage in needed]
 
 
-def judge(repo: Any, stage: Any, above: dict[str, Row]) -> tuple[str, str, list[str]]:
+def stage_status(repo: Any, stage: Any, above: dict[str, Row]) -> tuple[str, str, list[str]]:
     """Return a stage's state, whom it waits for and why, given the rows of those before it."""
     makers = {s.addressing: s for s in repo.index.graph.successors(stage)}
     pending = [name for name, row in above.items() if name in makers and row.state != UNCHANGED]
-    own, gone, inputs = faults(stage, makers)
+    own, gone, inputs = stage_faults(stage, makers)
     own += [f"{path} changed" for path in inputs if inputs[path] not in pending]
     stirred = [name for name in pending if above[name].state != MISSING]
     if own:
@@ -99,7 +99,7 @@ def judge(repo: Any, stage: Any, above: dict[str, Row]) -> tuple[str, str, list[
     return UNCHANGED, "", []
 
 
-def faults(stage: Any, makers: dict[str, Any]) -> tuple[list[str], list[str], dict[str, str]]:
+def stage_faults(stage: Any, makers: dict[str, Any]) -> tuple[list[str], list[str], dict[str, str]]:
     """Return why a stage itself is stale, what of its data is gone, and its unsettled inputs.
 
     The last are paths by which it depends on another stage, with that stage's name.
@@ -149,7 +149,8 @@ def parameter_changes(stage: Any, dep: Any) -> list[str]:
         if key in before:
             moved = changes.differences(key, before[key], now.get(key, changes.UNSET))
             words += [
-                f"{name} {changes.shown(old)} → {changes.shown(new)}" for name, old, new in moved
+                f"{name} {changes.format_value(old)} → {changes.format_value(new)}"
+                for name, old, new in moved
             ]
         else:
             words.append(new_section(stage, key))
@@ -186,16 +187,16 @@ def as_table(rows: Sequence[Row]) -> str:
     return "\n".join(f"{a:{first}}  {b:{second}}  {c}".rstrip() for a, b, c in lines)
 
 
-def written() -> list[str]:
+def tracked_files() -> list[str]:
     """Return the git-tracked files that a run writes: dvc.lock and the stages' numbers."""
-    with opened() as repo:
+    with locked_repo() as repo:
         outs = [out for stage in repo.index.stages for out in stage.outs if not out.use_cache]
     return ["dvc.lock", *map(str, outs)]
 
 
 def check_out() -> list[str]:
     """Bring `data/` to what dvc.lock says, if the cache holds all of it; return what it lacks."""
-    with opened() as repo:
+    with locked_repo() as repo:
         outs = [out for stage in repo.index.stages for out in stage.outs if out.use_cache]
         lacking = [str(out) for out in outs if out.changed_cache()]
         if not lacking:
@@ -205,5 +206,5 @@ def check_out() -> list[str]:
 
 def has_remote() -> bool:
     """Return whether a DVC remote is set up to exchange data with."""
-    with opened() as repo:
+    with locked_repo() as repo:
         return bool(repo.config["core"].get("remote"))

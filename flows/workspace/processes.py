@@ -24,7 +24,7 @@ def dvc(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def started(
+def running(
     command: Sequence[str], log: Path, extra: dict[str, str], folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Give a process that writes to `log`; whatever happens, none of its group is left after.
@@ -47,21 +47,21 @@ def started(
     try:
         yield process
     finally:
-        end(process)
+        terminate(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def terminate(process: subprocess.Popen[bytes]) -> None:
     """End a process and its group: SIGTERM, and SIGKILL for what is there ten seconds later."""
     for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-        if not alive(process):
+        if not is_alive(process):
             return
         os.killpg(process.pid, sign)
         limit = time.monotonic() + patience
-        while alive(process) and time.monotonic() < limit:
+        while is_alive(process) and time.monotonic() < limit:
             time.sleep(0.1)
 
 
-def alive(process: subprocess.Popen[bytes]) -> bool:
+def is_alive(process: subprocess.Popen[bytes]) -> bool:
     """Return whether anything of the process's group still works."""
     process.poll()  # takes leave of the process itself, or it would stay as a zombie
     for other in psutil.process_iter():

@@ -17,14 +17,14 @@ Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Before:
+class Snapshot:
     """The files that a run writes, as they were before it; None is one that was not there."""
 
     files: dict[Path, bytes | None]
 
     def put_back(self) -> bool:
         """Write the files as they were; return whether any had changed."""
-        changed = {path: old for path, old in self.files.items() if content(path) != old}
+        changed = {path: old for path, old in self.files.items() if read_or_none(path) != old}
         for path, old in changed.items():
             if old is None:
                 path.unlink()
@@ -41,13 +41,13 @@ class Before:
             )
 
 
-def content(path: Path) -> bytes | None:
+def read_or_none(path: Path) -> bytes | None:
     """Return a file's bytes, None if it is not there."""
     return path.read_bytes() if path.exists() else None
 
 
 @contextmanager
-def prepared(announce: Announce) -> Iterator[None]:
+def clean_checkout(announce: Announce) -> Iterator[None]:
     """Make sure that a proposal can be made of what happens within, and take it back afterwards.
 
     Tracked files are then as before. So is `data/`, if the cache holds all of the old outputs.
@@ -55,14 +55,14 @@ def prepared(announce: Announce) -> Iterator[None]:
     Raises:
         UserError: tracked files are edited, or git does not know in whose name to commit.
     """
-    written = plan.written()
-    if edited := sorted(set(git.edited()) - set(written)):
+    written = plan.tracked_files()
+    if edited := sorted(set(git.edited_files()) - set(written)):
         raise UserError(
             f"a proposal starts from the last commit, but these files differ from it: "
             f"{', '.join(edited)}; commit or stash them"
         )
     git.git("var", "GIT_COMMITTER_IDENT")  # before the long work, not after it
-    before = Before({Path(name): content(Path(name)) for name in written})
+    before = Snapshot({Path(name): read_or_none(Path(name)) for name in written})
     try:
         yield
     except Exception:
@@ -96,7 +96,9 @@ def propose(recipe: str, rows: Sequence[plan.Row], announce: Announce) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{title}\n\n{text}\n", encoding="utf-8")
     push(branch, remote, announce)
-    announce(f"proposal {branch}: {title}; open it with\n  {opening(branch, remote, title, file)}")
+    announce(
+        f"proposal {branch}: {title}; open it with\n  {open_command(branch, remote, title, file)}"
+    )
     return f"proposed as {branch}"
 
 
@@ -105,7 +107,7 @@ def tree_of_results() -> str:
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": f"{folder}/index"}
         git.git("read-tree", "HEAD", extra=index)
-        names = [*plan.written(), str(params.FILE)]
+        names = [*plan.tracked_files(), str(params.FILE)]
         git.git("update-index", "--add", "--remove", "--", *names, extra=index)
         return git.git("write-tree", extra=index)
 
@@ -114,7 +116,7 @@ def already_open(tree: str, remote: str, announce: Announce) -> str:
     """Return the open proposal with this tree, empty if there is none."""
     if remote:
         names = f"+refs/heads/retrain/*:refs/remotes/{remote}/retrain/*"
-        git.again(lambda: git.git("fetch", "--quiet", "--prune", remote, names), announce)
+        git.retry(lambda: git.git("fetch", "--quiet", "--prune", remote, names), announce)
     where = f"refs/remotes/{remote}/retrain" if remote else "refs/heads/retrain"
     listed = git.git("for-each-ref", "--format=%(tree) %(refname:short)", where)
     return next((line[41:] for line in listed.splitlines() if line.startswith(tree)), "")
@@ -124,9 +126,9 @@ def push(branch: str, remote: str, announce: Announce) -> None:
     """Send the data to the DVC remote and the branch to the git remote, where these are set up."""
     try:
         if plan.has_remote():
-            git.again(lambda: processes.call(processes.dvc("push", "--quiet"), {}), announce)
+            git.retry(lambda: processes.call(processes.dvc("push", "--quiet"), {}), announce)
         if remote:
-            git.again(lambda: git.git("push", "--quiet", remote, branch), announce)
+            git.retry(lambda: git.git("push", "--quiet", remote, branch), announce)
     except UserError as error:
         raise UserError(
             f"the proposal is committed here as {branch}, but could not be sent: {error}; "
@@ -146,7 +148,7 @@ def describe(recipe: str, rows: Sequence[plan.Row]) -> tuple[str, str]:
     return title, "\n".join([text, "### Why it was run", "", *why] if why else [text])
 
 
-def opening(branch: str, remote: str, title: str, text: Path) -> str:
+def open_command(branch: str, remote: str, title: str, text: Path) -> str:
     """Return the command that opens the pull request, by where the remote lies."""
     address = git.or_empty("remote", "get-url", remote) if remote else ""
     if "github" in address:

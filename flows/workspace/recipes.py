@@ -52,7 +52,8 @@ def check_params(recipe: str | None) -> str:
     }
     check_network(checked["preprocess"].image_size, checked["train"], name)
     compare.limits(
-        commits.HERE, results.yaml(commits.files_below(Path()), commits.HERE, "params.yaml")
+        commits.WORKING_TREE,
+        results.yaml(commits.files_below(Path()), commits.WORKING_TREE, "params.yaml"),
     )
     return name
 
@@ -74,7 +75,7 @@ def use(recipe: str, path: Path = params.FILE) -> bool:
 
 
 @contextmanager
-def switched(recipe: str | None, back: bool) -> Iterator[None]:
+def temporarily_active(recipe: str | None, back: bool) -> Iterator[None]:
     """Make a recipe the active one; with `back`, only for the time being.
 
     A run that is killed cannot take its switch back: the next one does (`take_back`).
@@ -87,10 +88,10 @@ def switched(recipe: str | None, back: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        take_back()
+        restore_recipe()
 
 
-def take_back() -> bool:
+def restore_recipe() -> bool:
     """Undo a switch that was for the time being; return whether there was one.
 
     Only the first line is edited, and only if it still is what the switch made it.

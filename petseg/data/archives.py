@@ -128,7 +128,7 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
         ):
             for member in archive:
                 name = member.name.removeprefix("./")
-                if not member.isfile() or (wanted and not wanted(name)) or unsafe(name):
+                if not member.isfile() or (wanted and not wanted(name)) or is_unsafe(name):
                     continue
                 if name in seen or member.size > MAX_BYTES:
                     fault = "is there twice" if name in seen else f"has {member.size:,} bytes"
@@ -145,7 +145,7 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
         raise UserError(f"{path}: not a readable tar.gz ({error}); fetch it again") from error
 
 
-def unsafe(name: str) -> bool:
+def is_unsafe(name: str) -> bool:
     """Return whether a member's name is none of the layout's, whatever it is."""
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts or path.name.startswith("._")

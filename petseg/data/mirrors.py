@@ -21,18 +21,18 @@ from petseg.errors import UserError
 
 CHUNK = 1 << 20  # bytes
 GZIP = b"\x1f\x8b"  # how a .gz begins
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP answers that may be others in a while
+TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}  # HTTP answers that may be others in a while
 
 
 class UnreachableError(UserError):
     """No mirror has the file; the text names each mirror and its reason."""
 
 
-class RefusedError(Exception):
+class PermanentError(Exception):
     """This mirror will not do, now or later; the text is the reason in a few words."""
 
 
-class CutError(Exception):
+class TransientError(Exception):
     """This mirror may do when asked again; the text is the reason in a few words."""
 
 
@@ -40,7 +40,7 @@ class CutError(Exception):
 class Patience:
     """When a mirror is given up."""
 
-    silence: float = 30.0  # seconds to connect, and to send `least` bytes
+    timeout: float = 30.0  # seconds to connect, and to send `least` bytes
     least: int = 1 << 15  # bytes
     pauses: tuple[float, ...] = (1, 2, 4, 8, 16)  # seconds before asking again
     progress: int = 1 << 20  # bytes that earn all the pauses anew
@@ -58,7 +58,7 @@ class Fetched:
 
 
 @dataclass
-class Part:
+class PartialFile:
     """What has been fetched of a file, on disk, with what must hold to go on with it."""
 
     path: Path
@@ -90,13 +90,13 @@ class Part:
         self.address, self.version, self.total, self.answers = "", "", None, 0
 
 
-def reopen(path: Path) -> Part:
+def reopen(path: Path) -> PartialFile:
     """Return what an earlier run has left of a file; without its note it is not trusted."""
-    note = Part(path).note
+    note = PartialFile(path).note
     if note.exists():
-        return Part(path, **files.read_json(note))
+        return PartialFile(path, **files.read_json(note))
     path.unlink(missing_ok=True)
-    return Part(path)
+    return PartialFile(path)
 
 
 class Session(requests.Session):
@@ -111,7 +111,7 @@ class Session(requests.Session):
         """Return where an answer redirects to."""
         target = super().get_redirect_target(resp)
         if target and (resp.url[:6], urljoin(resp.url, target)[:5]) == ("https:", "http:"):
-            raise RefusedError("redirects from https to http")
+            raise PermanentError("redirects from https to http")
         return target
 
 
@@ -161,7 +161,7 @@ def fetch(
                 shutil.move(part.path, target)
             part.clear()
             return Fetched(mirror, found)
-        except (RefusedError, CutError) as error:
+        except (PermanentError, TransientError) as error:
             reasons.append(f"{mirror} ({error})")
     raise UnreachableError(
         f"{name} could not be fetched from {', '.join(reasons) or 'an empty list of mirrors'}"
@@ -193,7 +193,7 @@ def copy(source: Path, sha256: str | None, target: Path) -> str:
         check(sha256, found)
         partial.replace(target)
     except OSError as error:
-        raise RefusedError(error.strerror or str(error)) from error
+        raise PermanentError(error.strerror or str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
     return found
@@ -202,14 +202,14 @@ def copy(source: Path, sha256: str | None, target: Path) -> str:
 def check(expected: str | None, found: str) -> None:
     """Refuse a file whose checksum is not the expected one."""
     if expected not in (None, found):
-        raise RefusedError(f"its SHA-256 is {found}, expected {expected}")
+        raise PermanentError(f"its SHA-256 is {found}, expected {expected}")
 
 
-def download(address: str, sha256: str | None, part: Part, patience: Patience) -> str:
+def download(address: str, sha256: str | None, part: PartialFile, patience: Patience) -> str:
     """Complete the part and verify it; return its SHA-256."""
     # answers may be of different files: what they made is fetched once more, in one piece
     for pauses in (patience.pauses, ()):
-        complete(address, sha256, part, replace(patience, pauses=pauses))
+        complete_file(address, sha256, part, replace(patience, pauses=pauses))
         found = files.sha256(part.path)
         if sha256 in (None, found):
             return found
@@ -221,14 +221,14 @@ def download(address: str, sha256: str | None, part: Part, patience: Patience) -
     return found
 
 
-def complete(address: str, sha256: str | None, part: Part, patience: Patience) -> None:
+def complete_file(address: str, sha256: str | None, part: PartialFile, patience: Patience) -> None:
     """Ask for what is missing until it is all there, waiting longer when too little comes."""
     most, pauses = part.size, iter(patience.pauses)
     with Session() as session:
         while part.total is None or part.size != part.total:
             try:
-                ask(session, address, sha256, part, patience)
-            except CutError as error:
+                request_range(session, address, sha256, part, patience)
+            except TransientError as error:
                 if part.size >= most + patience.progress:
                     most, pauses = part.size, iter(patience.pauses)
                 pause = next(pauses, None)
@@ -238,7 +238,9 @@ def complete(address: str, sha256: str | None, part: Part, patience: Patience) -
                 time.sleep(pause)
 
 
-def ask(session: Session, address: str, sha256: str | None, part: Part, patience: Patience) -> None:
+def request_range(
+    session: Session, address: str, sha256: str | None, part: PartialFile, patience: Patience
+) -> None:
     """Send one request for what is missing and append the answer to the part."""
     if not (sha256 or part.version):
         part.clear()  # nothing would tell that the rest is of another file
@@ -247,35 +249,35 @@ def ask(session: Session, address: str, sha256: str | None, part: Part, patience
     if have and part.version and part.address == address:
         headers["If-Range"] = part.version
     with (
-        faults(part, patience),
-        session.get(address, headers=headers, stream=True, timeout=patience.silence) as answer,
+        translated_errors(part, patience),
+        session.get(address, headers=headers, stream=True, timeout=patience.timeout) as answer,
     ):
         if answer.status_code == codes.requested_range_not_satisfiable and have:
             if not sha256:
                 part.clear()
-                raise RefusedError("has less than it announces")
+                raise PermanentError("has less than it announces")
             part.total = have  # announced too long, if the checksum agrees
             return
-        if answer.status_code in PASSING:
-            raise CutError(f"HTTP {answer.status_code}")
+        if answer.status_code in TRANSIENT_STATUS:
+            raise TransientError(f"HTTP {answer.status_code}")
         if answer.status_code not in (codes.ok, codes.partial_content):
-            raise RefusedError(f"HTTP {answer.status_code}")
+            raise PermanentError(f"HTTP {answer.status_code}")
         first = answer.raw.read1(CHUNK, decode_content=False)
-        begin(answer, first, address, part)
-        append(answer, first, part, patience)
+        begin_part(answer, first, address, part)
+        append_body(answer, first, part, patience)
         if part.total is None:
             part.total = part.size
         elif part.size != part.total:
-            raise CutError(f"cut after {part.size:,} of {part.total:,} bytes")
+            raise TransientError(f"cut after {part.size:,} of {part.total:,} bytes")
 
 
-def begin(answer: requests.Response, first: bytes, address: str, part: Part) -> None:
+def begin_part(answer: requests.Response, first: bytes, address: str, part: PartialFile) -> None:
     """Check that an answer goes on with the part, or is a whole file to begin anew with."""
-    start, total = extent(answer)
+    start, total = content_range(answer)
     version = version_of(answer)
     if start == 0 and not first.startswith(GZIP[: len(first)]):
         kind = answer.headers.get("Content-Type", "something else")
-        raise RefusedError(f"answers with {kind}, not with a .gz")
+        raise PermanentError(f"answers with {kind}, not with a .gz")
     if start == 0:
         part.clear()
     elif (
@@ -284,7 +286,7 @@ def begin(answer: requests.Response, first: bytes, address: str, part: Part) -> 
         or (part.address == address and part.version != version)
     ):
         part.clear()
-        raise CutError("the file has changed")
+        raise TransientError("the file has changed")
     missing, free = (total or 0) - part.size, shutil.disk_usage(part.path.parent).free
     if missing > free:
         raise UserError(
@@ -296,14 +298,14 @@ def begin(answer: requests.Response, first: bytes, address: str, part: Part) -> 
     part.remember()
 
 
-def extent(answer: requests.Response) -> tuple[int, int | None]:
+def content_range(answer: requests.Response) -> tuple[int, int | None]:
     """Return an answer's first byte within the file, and the file's size if it says so."""
     if answer.status_code == codes.ok:
         length = answer.headers.get("Content-Length", "")
         return 0, int(length) if length.isdigit() else None
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
     if not found:
-        raise RefusedError("answers with a part and does not say which")
+        raise PermanentError("answers with a part and does not say which")
     return int(found[1]), None if found[2] == "*" else int(found[2])
 
 
@@ -313,7 +315,9 @@ def version_of(answer: requests.Response) -> str:
     return tag if tag.startswith('"') else answer.headers.get("Last-Modified", "")
 
 
-def append(answer: requests.Response, chunk: bytes, part: Part, patience: Patience) -> None:
+def append_body(
+    answer: requests.Response, chunk: bytes, part: PartialFile, patience: Patience
+) -> None:
     """Write an answer's bytes, of which the first chunk is at hand, to the end of the part."""
     with (
         part.path.open("ab") as file,
@@ -325,37 +329,37 @@ def append(answer: requests.Response, chunk: bytes, part: Part, patience: Patien
             file.flush()  # a kill shall cost nothing
             bar.update(len(chunk))
             came += len(chunk)
-            if time.monotonic() - since > patience.silence:
+            if time.monotonic() - since > patience.timeout:
                 if came < patience.least:
-                    raise CutError(f"only {came:,} bytes in {patience.silence:g} s")
+                    raise TransientError(f"only {came:,} bytes in {patience.timeout:g} s")
                 since, came = time.monotonic(), 0
             chunk = answer.raw.read1(CHUNK, decode_content=False)
 
 
 @contextmanager
-def faults(part: Part, patience: Patience) -> Iterator[None]:
+def translated_errors(part: PartialFile, patience: Patience) -> Iterator[None]:
     """Sort what can go wrong between a mirror and the disk."""
     try:
         yield
     except requests.TooManyRedirects as error:
-        raise RefusedError("redirects in a circle") from error
+        raise PermanentError("redirects in a circle") from error
     except (requests.ReadTimeout, ReadTimeoutError) as error:
-        raise CutError(f"no byte for {patience.silence:g} s") from error
+        raise TransientError(f"no byte for {patience.timeout:g} s") from error
     except requests.exceptions.SSLError as error:
-        raise RefusedError(f"no secure connection: {error}") from error
+        raise PermanentError(f"no secure connection: {error}") from error
     except (requests.ConnectionError, HTTPError) as error:
-        if isinstance(error, requests.ConnectTimeout) or unanswered(error):
-            raise RefusedError("no connection") from error
-        raise CutError(f"connection lost after {part.size:,} bytes") from error
+        if isinstance(error, requests.ConnectTimeout) or is_unanswered(error):
+            raise PermanentError("no connection") from error
+        raise TransientError(f"connection lost after {part.size:,} bytes") from error
     except requests.RequestException as error:
-        raise RefusedError(str(error)) from error
+        raise PermanentError(str(error)) from error
     except OSError as error:  # requests' errors are OSErrors too, and have been sorted out
         raise UserError(
             f"{part.path}: {error.strerror}; what has come is kept, mend this and run again"
         ) from error
 
 
-def unanswered(error: Exception) -> bool:
+def is_unanswered(error: Exception) -> bool:
     """Return whether there was nobody to talk to: no such host, or nobody listens."""
     cause = error.args[0] if error.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)

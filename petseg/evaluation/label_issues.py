@@ -12,11 +12,11 @@ from petseg.data import arrays, splits
 from petseg.data.arrays import Photo, Split
 from petseg.data.labels import BACKGROUND, PET
 
-SURE = 0.9  # a probability from which on, or a tenth up to which, the model is sure
+CONFIDENT = 0.9  # a probability from which on, or a tenth up to which, the model is sure
 DISAGREED = 0.5  # share of sure and wrong pixels, of those that are pet for model or trimap
-APART = 10  # bits of 128 in which two photos' hashes may differ
+MAX_DIFFERING_BITS = 10  # bits of 128 in which two photos' hashes may differ
 CHUNK = 256  # photos read at a time
-FLAT = 6  # mean change between neighbours, of 255, below which a hash says nothing
+MIN_CONTRAST = 6  # mean change between neighbours, of 255, below which a hash says nothing
 WITHOUT_PET, DISAGREEMENT, DUPLICATE = (
     "no pet in the trimap",
     "model sure of the opposite",
@@ -44,7 +44,7 @@ def disagreement(
 
     Of the pixels that are pet for either of them; the border is left out.
     """
-    sure, sure_not = probabilities >= SURE * 255, probabilities <= (1 - SURE) * 255
+    sure, sure_not = probabilities >= CONFIDENT * 255, probabilities <= (1 - CONFIDENT) * 255
     wrong = (sure & (trimaps == BACKGROUND)) | (sure_not & (trimaps == PET))
     either = (trimaps == PET) | (probabilities >= 128)
     counts = [np.count_nonzero(mask, axis=(1, 2)) for mask in (wrong, either)]
@@ -120,7 +120,10 @@ def duplicates(splits: Sequence[Hashed]) -> Iterator[Suspect]:
         for photo, own, contrast in zip(later.index, later.hashes, later.contrast, strict=True):
             apart = np.bitwise_count(own ^ earlier.hashes).sum(axis=1, dtype=np.int64)
             nearest, bits = int(apart.argmin()), int(apart.min())
-            if bits <= APART and min(contrast, earlier.contrast[nearest]) >= FLAT:
+            if (
+                bits <= MAX_DIFFERING_BITS
+                and min(contrast, earlier.contrast[nearest]) >= MIN_CONTRAST
+            ):
                 twin = f"{earlier.index[nearest].name} in {earlier.split}"
                 yield suspect(
                     photo,
@@ -137,7 +140,7 @@ def ranked(found: Iterable[Suspect]) -> list[Suspect]:
     return sorted(found, key=lambda each: (order.index(each.reason), -each.score, each.name))
 
 
-def in_all_splits(folder: Path) -> Iterator[Suspect]:
+def issues_in_all_splits(folder: Path) -> Iterator[Suspect]:
     """Yield the photos of any split with an empty trimap, and those that look like one of another."""
     every = {name: arrays.load(folder / name) for name in splits.SPLITS}
     for name, split in every.items():

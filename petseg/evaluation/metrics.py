@@ -26,7 +26,7 @@ COLUMNS = (
 
 # what per_image.csv has of a photo besides: pixels of both boundary bands and of either, its
 # boundary F-score, and its pixels' squared errors of the probability, added up
-MORE = ("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error")
+EXTRA_COLUMNS = ("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error")
 LESS_IS_BETTER = ("brier", "calibration_error")
 
 # the metrics of metrics.json: a name for people, and what it is

@@ -23,7 +23,7 @@ Rows = Float64[np.ndarray, "photos columns"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What was counted on each of n photos."""
 
     counts: Int64[np.ndarray, "n 6"]  # in the order of `metrics.COLUMNS`
@@ -59,11 +59,11 @@ def measure(
     trimaps: UInt8[np.ndarray, "n size size"],
     probabilities: UInt8[np.ndarray, "n size size"],
     threshold: float,
-) -> Measured:
+) -> Measurements:
     """Count some photos; the border counts as pet where there is no other word of it."""
-    found, truth = probabilities >= thresholds.least(threshold), trimaps != BACKGROUND
+    found, truth = probabilities >= thresholds.min_level(threshold), trimaps != BACKGROUND
     depth = boundary.band_width(*truth.shape[1:])
-    return Measured(
+    return Measurements(
         metrics.count(trimaps, found),
         boundary.band_overlap(truth, found, depth),
         boundary.f_scores(truth, found),
@@ -73,13 +73,13 @@ def measure(
     )
 
 
-def together(parts: list[Measured]) -> Measured:
+def concatenate(parts: list[Measurements]) -> Measurements:
     """Return the photos of all parts as one."""
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    return Measured(
+    return Measurements(
         joined("counts"),
         joined("bands"),
         joined("f_scores"),
@@ -101,7 +101,7 @@ def values(sums: Rows, n: int) -> dict[str, Value]:
     return found
 
 
-def scores(measured: Measured) -> list[Score]:
+def scores(measured: Measurements) -> list[Score]:
     """Return every metric with its interval, 4 decimals."""
     rows, n = measured.rows(), len(measured.counts)
     exact = values(rows.sum(axis=0, keepdims=True), n)

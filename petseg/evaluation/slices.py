@@ -10,7 +10,7 @@ from petseg.data.arrays import Photo
 from petseg.data.labels import BACKGROUND, PET
 from petseg.evaluation import bootstrap, metrics
 
-LEAST = 10  # photos of a slice that may be called the worst
+MIN_PHOTOS = 10  # photos of a slice that may be called the worst
 SIZES = ("small", "medium", "large")
 Chosen = Bool[np.ndarray, "n"]
 
@@ -33,7 +33,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Shape:
+class TrimapStats:
     """What a photo's trimap says of it."""
 
     share: Float64[np.ndarray, "n"]  # of pixels that are pet or border
@@ -41,24 +41,24 @@ class Shape:
     without_pet: Chosen  # no pixel is pet; there may be a border
 
 
-def shape(trimaps: UInt8[np.ndarray, "n size size"]) -> Shape:
+def trimap_stats(trimaps: UInt8[np.ndarray, "n size size"]) -> TrimapStats:
     """Return what slices need of some trimaps."""
     pet = trimaps != BACKGROUND
     edges = (pet[:, 0], pet[:, -1], pet[:, :, 0], pet[:, :, -1])
-    return Shape(
+    return TrimapStats(
         pet.mean(axis=(1, 2)),
         np.any([edge.any(axis=1) for edge in edges], axis=0),
         ~(trimaps == PET).any(axis=(1, 2)),
     )
 
 
-def together(parts: list[Shape]) -> Shape:
+def concatenate(parts: list[TrimapStats]) -> TrimapStats:
     """Return the photos of all parts as one."""
     names = ("share", "at_frame", "without_pet")
-    return Shape(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return TrimapStats(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def members(index: list[Photo], shape: Shape) -> Iterator[tuple[str, str, Chosen]]:
+def members(index: list[Photo], shape: TrimapStats) -> Iterator[tuple[str, str, Chosen]]:
     """Yield kind, name and photos of every slice; a kind that does not divide the photos is none."""
     for kind in ("species", "breed"):
         labels = np.array([getattr(photo, kind) for photo in index])
@@ -77,7 +77,7 @@ def members(index: list[Photo], shape: Shape) -> Iterator[tuple[str, str, Chosen
     yield "trimap", "with a pet", ~shape.without_pet
 
 
-def slices(index: list[Photo], shape: Shape, counts: Int64[np.ndarray, "n 6"]) -> list[Slice]:
+def slices(index: list[Photo], shape: TrimapStats, counts: Int64[np.ndarray, "n 6"]) -> list[Slice]:
     """Return every slice that has a photo, with its IoU over pixels, the border as pet, 4 decimals."""
     cells = metrics.confusion(counts, "pet")
     pixels = np.column_stack([cells.tp, cells.tp + cells.fp + cells.fn])
@@ -102,5 +102,5 @@ def iou_with_interval(pixels: Int64[np.ndarray, "n 2"]) -> tuple[float, float, f
 
 def worst(found: list[Slice]) -> Slice | None:
     """Return the slice with the lowest IoU among those of ten photos and more; None without any."""
-    large = [each for each in found if each.photos >= LEAST]
+    large = [each for each in found if each.photos >= MIN_PHOTOS]
     return min(large, key=lambda each: each.iou, default=None)

@@ -21,22 +21,22 @@ from petseg.evaluation import (
     thresholds,
 )
 from petseg.evaluation.label_issues import Suspect
-from petseg.evaluation.scores import Measured, Score
+from petseg.evaluation.scores import Measurements, Score
 from petseg.evaluation.slices import Slice
 
 if TYPE_CHECKING:
-    from petseg.model.metadata import Facts
+    from petseg.model.metadata import Metadata
 
 
-def plain(value: float) -> float | int:
+def as_int(value: float) -> float | int:
     """Return a whole number as such."""
     return int(value) if value.is_integer() else value
 
 
-def per_image(index: list[Photo], measured: Measured) -> list[list[object]]:
+def photo_score_rows(index: list[Photo], measured: Measurements) -> list[list[object]]:
     """Return the rows of per_image.csv, by name."""
     rows: list[list[object]] = [
-        [photo.name, photo.breed, photo.species, *map(plain, row)]
+        [photo.name, photo.breed, photo.species, *map(as_int, row)]
         for photo, row in zip(index, measured.per_image().tolist(), strict=True)
     ]
     return sorted(rows, key=lambda row: str(row[0]))
@@ -46,7 +46,7 @@ def threshold_rows(histogram: Int64[np.ndarray, "3 256"]) -> list[list[float]]:
     """Return (threshold, precision, recall, IoU, Dice, accuracy) for every threshold, 4 decimals."""
     c = metrics.confusion(thresholds.sweep(histogram), "pet")
     kinds = (metrics.precision, metrics.recall, metrics.iou, metrics.dice, metrics.accuracy)
-    levels = [thresholds.value(level) for level in range(thresholds.LEVELS)]
+    levels = [thresholds.level_threshold(level) for level in range(thresholds.LEVELS)]
     rows: list[list[float]] = (
         np.column_stack([levels, *(kind(c) for kind in kinds)]).round(4).tolist()
     )
@@ -76,19 +76,19 @@ def photo_rows(folder: Path, test: Split) -> list[tuple[str, str, str, str]]:
 
 
 def write_scores(
-    reports: Path, index: list[Photo], measured: Measured, official: bool
+    reports: Path, index: list[Photo], measured: Measurements, official: bool
 ) -> list[Score]:
     """Write metrics.json, and beside it what every photo adds to it; return the metrics."""
     found = scores.scores(measured)
     kept = {each.metric: each.value for each in found if each.metric in scores.HEADLINE}
     files.write_json(reports / "metrics.json", kept | {"official_data": official})
     files.write_rows(reports / "intervals.csv", Score, found)
-    columns = ["name", "breed", "species", *metrics.COLUMNS, *metrics.MORE]
-    files.write_csv(reports / "per_image.csv", columns, per_image(index, measured))
+    columns = ["name", "breed", "species", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
+    files.write_csv(reports / "per_image.csv", columns, photo_score_rows(index, measured))
     return found
 
 
-def write_curves(reports: Path, measured: Measured) -> None:
+def write_curves(reports: Path, measured: Measurements) -> None:
     """Write what the pixels of all photos together say."""
     files.write_csv(
         reports / "confusion.csv",
@@ -107,7 +107,7 @@ def write_curves(reports: Path, measured: Measured) -> None:
     )
 
 
-def said(found: list[Score], worst: Slice | None, photos: int) -> str:
+def summary_text(found: list[Score], worst: Slice | None, photos: int) -> str:
     """Return the summary for the terminal."""
     by_name = {each.metric: each for each in found}
     iou = by_name["iou"]
@@ -134,22 +134,22 @@ def write_data(reports: Path, folder: Path, test: Split, worst: Slice | None, **
     files.write_json(reports / "data.json", content)
 
 
-def write(
+def write_reports(
     reports: Path,
     folder: Path,
     test: Split,
     probabilities: UInt8[np.ndarray, "n size size"],
-    facts: "Facts",
+    facts: "Metadata",
     source: dict[str, Any],
 ) -> None:
     """Write all that follows from the probabilities, and say the gist of it."""
-    measured, shape, odd = test_set.measure(test, probabilities, facts.threshold)
+    measured, shape, odd = test_set.measure_test_set(test, probabilities, facts.threshold)
     found = write_scores(reports, test.index, measured, source["official"])
     write_curves(reports, measured)
     cut = slices.slices(test.index, shape, measured.counts)
     files.write_rows(reports / "slices.csv", Slice, cut)
-    odd = label_issues.ranked([*odd, *label_issues.in_all_splits(folder)])
+    odd = label_issues.ranked([*odd, *label_issues.issues_in_all_splits(folder)])
     files.write_rows(reports / "suspects.csv", Suspect, odd)
     worst = slices.worst(cut)
     write_data(reports, folder, test, worst, source=source, model=asdict(facts))
-    print(said(found, worst, len(test)))
+    print(summary_text(found, worst, len(test)))

@@ -14,12 +14,12 @@ from petseg.data.labels import CLASSES, TRUTH, Border
 LEVELS = 256
 
 
-def least(threshold: float) -> int:
+def min_level(threshold: float) -> int:
     """Return the smallest probability in 1/255 from which on a pixel is pet."""
     return math.ceil(threshold * (LEVELS - 1))
 
 
-def value(level: int) -> float:
+def level_threshold(level: int) -> float:
     """Return a threshold, 4 decimals, from which on just the probabilities of `level`/255 are pet."""
     return math.floor(level / (LEVELS - 1) * 10_000) / 10_000
 
@@ -39,18 +39,20 @@ def sweep(histogram: Int64[np.ndarray, "3 256"]) -> Int64[np.ndarray, "256 6"]:
     return np.stack([above, below], axis=1).reshape(6, LEVELS).T
 
 
-def best(histogram: Int64[np.ndarray, "3 256"], border: Border) -> float:
+def best_threshold(histogram: Int64[np.ndarray, "3 256"], border: Border) -> float:
     """Return the threshold with the highest IoU of pet over all pixels.
 
     Where the curve is flat at its top, noise decides which is the highest: it is the mean of all
     thresholds that lose at most 0.0002 to it.
     """
-    ious = iou(histogram, border)
+    ious = iou_by_level(histogram, border)
     level = np.flatnonzero(ious >= ious.max() - 0.0002).mean()
-    return value(round(float(level)))
+    return level_threshold(round(float(level)))
 
 
-def iou(histogram: Int64[np.ndarray, "3 256"], border: Border) -> Float64[np.ndarray, "256"]:
+def iou_by_level(
+    histogram: Int64[np.ndarray, "3 256"], border: Border
+) -> Float64[np.ndarray, "256"]:
     """Return the IoU of pet at every threshold, in 0–1; 1 where there is no pet and none is found."""
     pet, ground = (histogram[rows].sum(axis=0) for rows in TRUTH[border])
     hits, false = (side[::-1].cumsum()[::-1] for side in (pet, ground))

@@ -10,14 +10,14 @@ from pathlib import Path
 import keras
 
 from petseg.errors import UserError
-from petseg.model.metadata import FACTS, Facts
+from petseg.model.metadata import MEMBER, Metadata
 
 EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 
 
-def save(model: keras.Model, facts: Facts, path: Path) -> None:
+def save(model: keras.Model, facts: Metadata, path: Path) -> None:
     """Write the model and its facts, without what changes from one run to the next."""
-    clean = {"metadata.json": undated, "config.json": renumbered}
+    clean = {"metadata.json": without_date, "config.json": renumbered}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         written = Path(folder) / "model.keras"
         model.save(written)
@@ -26,11 +26,11 @@ def save(model: keras.Model, facts: Facts, path: Path) -> None:
             for name in sorted(source.namelist()):
                 data = clean.get(name, bytes)(source.read(name))
                 target.writestr(zipfile.ZipInfo(name, EPOCH_OF_ZIP), data)
-            target.writestr(zipfile.ZipInfo(FACTS, EPOCH_OF_ZIP), json.dumps(asdict(facts)))
+            target.writestr(zipfile.ZipInfo(MEMBER, EPOCH_OF_ZIP), json.dumps(asdict(facts)))
         repacked.replace(path)
 
 
-def undated(metadata: bytes) -> bytes:
+def without_date(metadata: bytes) -> bytes:
     """Return Keras's metadata with a save date that never changes."""
     return json.dumps(json.loads(metadata) | {"date_saved": "1980-01-01@00:00:00"}).encode()
 
@@ -45,7 +45,7 @@ def renumbered(config: bytes) -> bytes:
     return re.sub(rb'("shared_object_id": )(\d+)', number, config)
 
 
-def load(path: Path) -> tuple[keras.Model, Facts]:
+def load(path: Path) -> tuple[keras.Model, Metadata]:
     """Read a model and its facts; never runs code from the file.
 
     Raises:
@@ -53,7 +53,7 @@ def load(path: Path) -> tuple[keras.Model, Facts]:
     """
     try:
         with zipfile.ZipFile(path) as source:
-            facts = Facts(**json.loads(source.read(FACTS)))
+            facts = Metadata(**json.loads(source.read(MEMBER)))
         return keras.saving.load_model(path, compile=False, safe_mode=True), facts
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-FACTS = "petseg.json"  # a member of ours in Keras's zip, which Keras ignores
+MEMBER = "petseg.json"  # a member of ours in Keras's zip, which Keras ignores
 
 
 @dataclass(frozen=True)
-class Facts:
+class Metadata:
     """What a prediction needs beside the network, and where the network came from."""
 
     image_size: int  # side of the input, pixels

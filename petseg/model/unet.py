@@ -81,7 +81,7 @@ def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
     """
     full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(photos)
     stem = layers.Conv2D(base_channels, 3, 2, padding="same", use_bias=False, name="stem")
-    x, found = normed(stem(full), "stem"), []
+    x, found = norm_relu(stem(full), "stem"), []
     for level in range(depth):
         if level:
             x = layers.MaxPooling2D(name=f"down{level}")(x)
@@ -94,7 +94,7 @@ def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
                 kernel_initializer="he_normal",
                 name=f"encoder{level}_{number}",
             )
-            x = normed(conv(x), conv.name)
+            x = norm_relu(conv(x), conv.name)
         found.append(x)
     return light_decoder([edges(full, base_channels), *found], base_channels, normalised=True)
 
@@ -141,11 +141,11 @@ def light_decoder(features: list[KerasTensor], base_channels: int, normalised: b
             pointwise_initializer="he_normal",
             name=f"decoder{level}",
         )(x)
-        x = normed(x, f"decoder{level}") if normalised else x
+        x = norm_relu(x, f"decoder{level}") if normalised else x
     return x
 
 
-def normed(x: KerasTensor, name: str) -> KerasTensor:
+def norm_relu(x: KerasTensor, name: str) -> KerasTensor:
     """Batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167), and ReLU."""
     x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

@@ -15,7 +15,7 @@ from petseg.data.arrays import Split
 from petseg.evaluation import metrics
 from petseg.report import gallery, overlays, plots, render
 
-STILL = 4  # photos in each of the best, median and worst, drawn for the figures
+EXAMPLES = 4  # photos in each of the best, median and worst, drawn for the figures
 
 
 def image_ious(rows: files.Rows, test: Split) -> Float64[np.ndarray, "n"]:
@@ -28,11 +28,11 @@ def image_ious(rows: files.Rows, test: Split) -> Float64[np.ndarray, "n"]:
 def choose(test: Split, ious: Float64[np.ndarray, "n"]) -> dict[str, list[int]]:
     """Return a few rows of the test split: the best, those around the median, the worst first."""
     ranked = sorted(range(len(test)), key=lambda row: (-ious[row], test.index[row].name))
-    middle = max(0, (len(ranked) - STILL) // 2)
+    middle = max(0, (len(ranked) - EXAMPLES) // 2)
     return {
-        "Best": ranked[:STILL],
-        "Median": ranked[middle : middle + STILL],
-        "Worst": ranked[: -STILL - 1 : -1],
+        "Best": ranked[:EXAMPLES],
+        "Median": ranked[middle : middle + EXAMPLES],
+        "Worst": ranked[: -EXAMPLES - 1 : -1],
     }
 
 
@@ -53,7 +53,7 @@ def overview(shown: dict[str, list[overlays.Example]]) -> list[overlays.Example]
     return [*shown["Best"][:1], *shown["Median"][:2], *shown["Worst"][:1]]
 
 
-def draw(
+def write_plots(
     pictures: Path, found: Mapping[str, files.Rows], model: Mapping[str, Any]
 ) -> dict[str, str]:
     """Write the plots as SVG; return each as an address for the page."""
@@ -67,25 +67,29 @@ def draw(
     }
     for name, svg in made.items():
         files.write_text(pictures / f"{name}.svg", svg)
-    return {name: render.data_address(svg.encode(), "image/svg+xml") for name, svg in made.items()}
+    return {name: render.data_uri(svg.encode(), "image/svg+xml") for name, svg in made.items()}
 
 
-def draw_photos(pictures: Path, shown: dict[str, list[overlays.Example]]) -> list[tuple[str, str]]:
+def write_photo_figures(
+    pictures: Path, shown: dict[str, list[overlays.Example]]
+) -> list[tuple[str, str]]:
     """Write the pictures of a few test photos; return the worst and the best as addresses."""
     made = {name: overlays.gallery(rows) for name, rows in shown.items()}
     for name, png in {**made, "Overview": overlays.gallery(overview(shown))}.items():
         (pictures / f"{name.lower()}.png").write_bytes(png)
-    return [(name, render.smaller(made[name])) for name in ("Worst", "Best")]
+    return [(name, render.compressed_png(made[name])) for name in ("Worst", "Best")]
 
 
-def animate(path: Path, snapshots: Path, seconds: float) -> str:
+def write_animation(path: Path, snapshots: Path, seconds: float) -> str:
     """Write the animation of the training; return it as an address."""
     with np.load(snapshots, allow_pickle=False) as seen:
         overlays.animate(path, seen["photos"], seen["trimaps"], seen["probabilities"], seconds)
-    return render.data_address(path.read_bytes(), "image/webp")
+    return render.data_uri(path.read_bytes(), "image/webp")
 
 
-def how(data: Mapping[str, Any], made: Mapping[str, Any], official: bool) -> dict[str, str]:
+def provenance_rows(
+    data: Mapping[str, Any], made: Mapping[str, Any], official: bool
+) -> dict[str, str]:
     """Return how the model was made, in words."""
     model = data["model"]
     rows = {
@@ -106,14 +110,14 @@ def how(data: Mapping[str, Any], made: Mapping[str, Any], official: bool) -> dic
     return rows
 
 
-def written(sections: Mapping[str, Any]) -> str:
+def as_yaml(sections: Mapping[str, Any]) -> str:
     """Return a recipe's sections as YAML."""
     stream = io.StringIO()
     YAML(typ="safe", pure=True).dump(dict(sections), stream)
     return stream.getvalue().rstrip()
 
 
-def facts(reports: Path, found: Mapping[str, files.Rows]) -> dict[str, Any]:
+def shared_content(reports: Path, found: Mapping[str, files.Rows]) -> dict[str, Any]:
     """Return what page and model card both tell."""
     numbers, data = (files.read_json(reports / f"{name}.json") for name in ("metrics", "data"))
     recipe, sections = params.read_recipe(None)
@@ -121,7 +125,7 @@ def facts(reports: Path, found: Mapping[str, files.Rows]) -> dict[str, Any]:
     return {
         "recipe": recipe,
         "sections": sections,
-        "parameters": written(sections),
+        "parameters": as_yaml(sections),
         "numbers": numbers,
         "official": numbers["official_data"],
         "headline": headline,
@@ -132,7 +136,7 @@ def facts(reports: Path, found: Mapping[str, files.Rows]) -> dict[str, Any]:
     }
 
 
-def photos(
+def photo_content(
     test: Split,
     probabilities: UInt8[np.ndarray, "n size size"],
     per_image: files.Rows,
@@ -147,9 +151,9 @@ def photos(
         for name, rows in choose(test, ious).items()
     }
     chosen = gallery.choose(ious, doubts, limit)
-    shots = gallery.shots(test, probabilities, chosen, doubts)
+    shots = gallery.gallery_photos(test, probabilities, chosen, doubts)
     return {
-        "still": draw_photos(pictures, shown),
+        "still": write_photo_figures(pictures, shown),
         "least": least,
         "shots": [asdict(shot) for shot in shots],
         "shown_species": sorted({shot.species for shot in shots}),

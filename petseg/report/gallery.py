@@ -19,7 +19,7 @@ ENTROPY = -(P * np.log2(P) + (1 - P) * np.log2(1 - P))
 
 
 @dataclass(frozen=True)
-class Shot:
+class GalleryPhoto:
     """One photo of the gallery."""
 
     name: str
@@ -48,21 +48,23 @@ def choose(
     return list(dict.fromkeys(in_turn))[:limit]
 
 
-def shots(
+def gallery_photos(
     test: Split,
     probabilities: UInt8[np.ndarray, "n size size"],
     rows: list[int],
     doubts: Float64[np.ndarray, "n"],
-) -> list[Shot]:
+) -> list[GalleryPhoto]:
     """Return these rows of the test split, packed."""
     return [
-        Shot(
+        GalleryPhoto(
             test.index[row].name,
             test.index[row].breed,
             test.index[row].species,
             round(float(doubts[row]), 4),
-            render.address(np.asarray(test.photos[row]), quality=QUALITY),
-            render.address(packed(np.asarray(test.trimaps[row]), np.asarray(probabilities[row]))),
+            render.webp_data_uri(np.asarray(test.photos[row]), quality=QUALITY),
+            render.webp_data_uri(
+                packed(np.asarray(test.trimaps[row]), np.asarray(probabilities[row]))
+            ),
         )
         for row in rows
     ]

@@ -60,17 +60,17 @@ def render(template: str, **facts: Any) -> str:
     return environment.get_template(template).render(**facts)
 
 
-def drawing(svg: str) -> Markup:
+def trusted_svg(svg: str) -> Markup:
     """Mark an SVG of our own as safe to stand in the page."""
     return Markup(svg)  # noqa: S704 - made by figures.py from numbers
 
 
-def data_address(data: bytes, kind: str) -> str:
+def data_uri(data: bytes, kind: str) -> str:
     """Return a picture as an address that the page carries within itself."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def address(picture: UInt8[np.ndarray, "height width 3"], quality: int | None = None) -> str:
+def webp_data_uri(picture: UInt8[np.ndarray, "height width 3"], quality: int | None = None) -> str:
     """Return a picture as WebP in a data address; without a quality each pixel comes back as it was."""
     buffer = io.BytesIO()
     how = {"lossless": True, "method": 4} if quality is None else {"quality": quality}
@@ -78,7 +78,7 @@ def address(picture: UInt8[np.ndarray, "height width 3"], quality: int | None = 
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def smaller(png: bytes) -> str:
+def compressed_png(png: bytes) -> str:
     """Return a PNG as a lossy WebP in a data address, for a page that is to stay small."""
     with Image.open(io.BytesIO(png)) as picture:
-        return address(np.asarray(picture.convert("RGB")), QUALITY)
+        return webp_data_uri(np.asarray(picture.convert("RGB")), QUALITY)

@@ -24,7 +24,7 @@ def differences(key: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
     return [] if before == now else [(key, before, now)]
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a parameter's value as params.yaml has it."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
@@ -69,11 +69,11 @@ def data_changes(base: Results, head: Results) -> list[tuple[str, str, list[str]
     rows = [(f"photos {what}", f"{len(names):,}", names) for what, names in groups.items()]
     facts = [side.data.get("source", {}) | side.data.get("rejected", {}) for side in (base, head)]
     for key, before, now in differences("", *facts):
-        rows.append((key, f"{short(before)} → {short(now)}", []))
+        rows.append((key, f"{shorten_hash(before)} → {shorten_hash(now)}", []))
     return rows
 
 
-def short(value: Any) -> str:
+def shorten_hash(value: Any) -> str:
     """Return a fact in a few characters: the start of a hash."""
     text = str(value)
     return text[:12] if len(text) == 64 else text

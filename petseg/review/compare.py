@@ -16,8 +16,8 @@ from petseg.evaluation import bootstrap, metrics
 from petseg.review import paired_bootstrap, results
 from petseg.review.results import Results
 
-BETTER, WORSE, UNCLEAR, FEW = "better", "worse", "no clear change", "few photos"
-LEAST = 8  # photos of a slice to say anything of it
+BETTER, WORSE, UNCLEAR, FEW_PHOTOS = "better", "worse", "no clear change", "few photos"
+MIN_PHOTOS = 8  # photos of a slice to say anything of it
 
 # Student's t, 97.5 %, for 1, 2, … degrees of freedom (Fisher's table III); above 30 nearly normal
 STUDENT = (
@@ -36,7 +36,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Obstacle:
+class Blocker:
     """Why nothing can be said, and what would mend it."""
 
     why: str
@@ -44,7 +44,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
-class Move:
+class MetricChange:
     """A metric, or the IoU of a slice: base, head, and what their difference is worth.
 
     `low` and `high` are the 95 % interval of head less base over photos; `reseed` is what two
@@ -56,7 +56,7 @@ class Move:
     head: float | None
     low: float | None = None
     high: float | None = None
-    reseed: float | None = None
+    seed_noise: float | None = None
     verdict: str = ""
     photos: int = 0
 
@@ -72,7 +72,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Loss:
+class PhotoRegression:
     """A photo whose IoU fell."""
 
     name: str
@@ -87,11 +87,11 @@ class Review:
 
     base: Results
     head: Results
-    incomparable: tuple[Obstacle, ...]  # why there is no verdict
+    incomparable: tuple[Blocker, ...]  # why there is no verdict
     common: tuple[str, ...]  # test photos in both, with the same content
-    moves: tuple[Move, ...]
-    slices: tuple[Move, ...]
-    losses: tuple[Loss, ...]  # the largest first
+    moves: tuple[MetricChange, ...]
+    slices: tuple[MetricChange, ...]
+    regressions: tuple[PhotoRegression, ...]  # the largest first
 
     @property
     def same_test_set(self) -> bool:
@@ -99,7 +99,7 @@ class Review:
         return len(self.common) == len(self.base.test) == len(self.head.test)
 
     @property
-    def main(self) -> Move | None:
+    def main(self) -> MetricChange | None:
         """The first metric that both have, IoU if they have it."""
         both = [move for move in self.moves if move.difference is not None]
         return next((move for move in both if move.name == "iou"), both[0] if both else None)
@@ -108,11 +108,11 @@ class Review:
 def compare(base: Results, head: Results) -> Review:
     """Return what moved from base to head; with verdicts, if the two can be compared."""
     common = common_photos(base, head)
-    incomparable = tuple(obstacles(base, head, common))
+    incomparable = tuple(find_blockers(base, head, common))
     if incomparable:
         return Review(base, head, incomparable, common, side_by_side(base, head), (), ())
-    moves, slices = judged_metrics(base, head, common), judged_slices(base, head, common)
-    return Review(base, head, (), common, moves, slices, losses(base, head, common))
+    moves, slices = metric_changes(base, head, common), slice_changes(base, head, common)
+    return Review(base, head, (), common, moves, slices, photo_regressions(base, head, common))
 
 
 def common_photos(base: Results, head: Results) -> tuple[str, ...]:
@@ -125,32 +125,32 @@ def common_photos(base: Results, head: Results) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def obstacles(base: Results, head: Results, common: Sequence[str]) -> Iterator[Obstacle]:
+def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterator[Blocker]:
     """Yield why base and head cannot be compared."""
     for side in (base, head):
         if not side.metrics:
-            yield Obstacle(
+            yield Blocker(
                 f"{side.label} has no reports/metrics.json",
                 "run `dvc repro` there and commit `dvc.lock` and `reports/`",
             )
     if not (base.metrics and head.metrics):
         return
     if base.recipe != head.recipe:
-        yield Obstacle(
+        yield Blocker(
             f"{base.label} has recipe {base.recipe}, {head.label} has {head.recipe}",
             "compare commits of one recipe (`petseg use`)",
         )
     elif bare := [side.label for side in (base, head) if not side.test]:
-        yield Obstacle(
+        yield Blocker(
             f"{' and '.join(bare)} has no counts by photo in reports/per_image.csv",
             "run `dvc repro` there and commit `reports/`",
         )
     elif not common:
-        yield Obstacle(
+        yield Blocker(
             "no test photo is in both with the same content", "evaluate both on the same test set"
         )
     elif (old := pixels(base, common)) != (new := pixels(head, common)):
-        yield Obstacle(
+        yield Blocker(
             f"the test photos were measured at other sizes ({old:,} against {new:,} pixels in all)",
             "set the same `preprocess.image_size`",
         )
@@ -161,19 +161,21 @@ def pixels(found: Results, names: Sequence[str]) -> int:
     return int(results.counts_of(found, names).sum())
 
 
-def side_by_side(base: Results, head: Results) -> tuple[Move, ...]:
+def side_by_side(base: Results, head: Results) -> tuple[MetricChange, ...]:
     """Return the metrics of both without a verdict."""
     names = dict.fromkeys([*base.metrics, *head.metrics])
-    return tuple(Move(name, base.metrics.get(name), head.metrics.get(name)) for name in names)
+    return tuple(
+        MetricChange(name, base.metrics.get(name), head.metrics.get(name)) for name in names
+    )
 
 
-def judged_metrics(base: Results, head: Results, common: Sequence[str]) -> tuple[Move, ...]:
+def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[MetricChange, ...]:
     """Return every metric of both, on the common photos, with interval and verdict."""
-    before, after = results.measured_alike(base, head, common)
+    before, after = results.common_measurements(base, head, common)
     old, new = metrics.headline(before), metrics.headline(after)
     samples = paired_bootstrap.differences(before, after)
     limits = directions(base)
-    reseeds = reseed(base.seeds, "metrics")
+    reseeds = seed_noise(base.seeds, "metrics")
     moves = []
     for move in side_by_side(base, head):
         if move.name not in samples or move.difference is None:
@@ -182,13 +184,13 @@ def judged_metrics(base: Results, head: Results, common: Sequence[str]) -> tuple
         low, high = bootstrap.interval(samples[move.name])
         slack = reseeds.get(move.name)
         usual = "lower" if move.name in metrics.LESS_IS_BETTER else "higher"
-        verdict = judge(low, high, slack or 0.0, limits.get(move.name, usual))
+        verdict = judge_interval(low, high, slack or 0.0, limits.get(move.name, usual))
         values = (old[move.name], new[move.name], low, high, slack, verdict, len(common))
-        moves.append(Move(move.name, *values))
+        moves.append(MetricChange(move.name, *values))
     return tuple(moves)
 
 
-def judged_slices(base: Results, head: Results, common: Sequence[str]) -> tuple[Move, ...]:
+def slice_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[MetricChange, ...]:
     """Return the IoU of every species and breed, on the common photos, largest move first."""
     chosen = set(common)
     members = {
@@ -196,39 +198,41 @@ def judged_slices(base: Results, head: Results, common: Sequence[str]) -> tuple[
         for key, found in results.slices(head).items()
         if (names := [name for name in found if name in chosen])
     }
-    judged = sum(len(names) >= LEAST for names in members.values())
-    reseeds = reseed(base.seeds, "slices")
+    judged = sum(len(names) >= MIN_PHOTOS for names in members.values())
+    reseeds = seed_noise(base.seeds, "slices")
     moves = []
     for seed, (key, names) in enumerate(members.items(), start=bootstrap.SEED + 1):
         old, new = results.counts_of(base, names), results.counts_of(head, names)
         ious = metrics.dataset_iou(old), metrics.dataset_iou(new)
         low = high = math.inf
-        if len(names) >= LEAST:
+        if len(names) >= MIN_PHOTOS:
             low, high = paired_bootstrap.iou_interval(old, new, judged, seed)
         if math.isinf(low):
-            moves.append(Move(key, *ious, verdict=FEW, photos=len(names)))
+            moves.append(MetricChange(key, *ious, verdict=FEW_PHOTOS, photos=len(names)))
             continue
         slack = reseeds.get(key)
-        verdict = judge(low, high, slack or 0.0)
-        moves.append(Move(key, *ious, low, high, slack, verdict, len(names)))
+        verdict = judge_interval(low, high, slack or 0.0)
+        moves.append(MetricChange(key, *ious, low, high, slack, verdict, len(names)))
     return tuple(sorted(moves, key=lambda move: -abs(move.difference or 0)))
 
 
-def losses(base: Results, head: Results, common: Sequence[str]) -> tuple[Loss, ...]:
+def photo_regressions(
+    base: Results, head: Results, common: Sequence[str]
+) -> tuple[PhotoRegression, ...]:
     """Return the photos whose IoU fell, the largest loss first."""
     old, new = (
         np.atleast_1d(metrics.image_iou(results.counts_of(side, common))).tolist()
         for side in (base, head)
     )
     fallen = [
-        Loss(name, head.test[name].breed, before, after)
+        PhotoRegression(name, head.test[name].breed, before, after)
         for name, before, after in zip(common, old, new, strict=True)
         if after < before
     ]
     return tuple(sorted(fallen, key=lambda loss: loss.head - loss.base))
 
 
-def judge(low: float, high: float, slack: float, better: str = "higher") -> str:
+def judge_interval(low: float, high: float, slack: float, better: str = "higher") -> str:
     """Return the verdict on an interval: clear only if all of it lies beyond the slack."""
     if better == "lower":
         low, high = -high, -low
@@ -237,7 +241,7 @@ def judge(low: float, high: float, slack: float, better: str = "higher") -> str:
     return WORSE if high < -slack else UNCLEAR
 
 
-def reseed(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
+def seed_noise(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
     """Return by how much two trainings with other seeds differ in 19 of 20 cases, by name.
 
     With s, the standard deviation over n seeds, the difference of two trainings spreads by
@@ -247,7 +251,7 @@ def reseed(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
         seeds: a file that `petseg seeds` wrote; empty where nothing was measured.
         kind: metrics or slices.
     """
-    runs = [results.finite(run.get(kind, {})) for run in seeds.get("runs", [])]
+    runs = [results.finite_numbers(run.get(kind, {})) for run in seeds.get("runs", [])]
     if len(runs) < 2:
         return {}
     student = STUDENT[min(len(runs) - 1, len(STUDENT)) - 1]
@@ -278,6 +282,6 @@ def directions(found: Results) -> dict[str, str]:
     return {name: limit.better for name, limit in limits(found.label, found.params).items()}
 
 
-def signed(value: float | None) -> str:
+def format_difference(value: float | None) -> str:
     """Return a difference with its sign; empty if there is none."""
     return "" if value is None else f"{value:+.4f}".replace("-", "−")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from petseg.review import compare
-from petseg.review.compare import WORSE, Limit, Move, Obstacle, Review
+from petseg.review.compare import WORSE, Blocker, Limit, MetricChange, Review
 
 PASSED, REGRESSION, CANNOT_TELL = 0, 3, 4
 
@@ -15,59 +15,61 @@ def decide(review: Review) -> tuple[int, str]:
     never held against it.
     """
     wanted = compare.limits(review.base.label, review.base.params)
-    if doubts := list(uncertain(review, wanted)):
+    if doubts := list(find_blockers(review, wanted)):
         return CANNOT_TELL, "cannot tell: " + "; ".join(f"{d.why}: {d.remedy}" for d in doubts)
     judged = [
-        (move, max(wanted[move.name].tolerance, move.reseed or 0.0))
+        (move, max(wanted[move.name].tolerance, move.seed_noise or 0.0))
         for move in review.moves
         if move.name in wanted
     ]
     fallen = [
-        told(move, slack)
+        format_change(move, slack)
         for move, slack in judged
         if move.low is not None
         and move.high is not None
-        and compare.judge(move.low, move.high, slack, wanted[move.name].better) == WORSE
+        and compare.judge_interval(move.low, move.high, slack, wanted[move.name].better) == WORSE
     ]
     if fallen:
         return REGRESSION, "regression: " + "; ".join(fallen)
-    return PASSED, "no regression: " + "; ".join(told(move, slack) for move, slack in judged)
+    return PASSED, "no regression: " + "; ".join(
+        format_change(move, slack) for move, slack in judged
+    )
 
 
-def uncertain(review: Review, wanted: Mapping[str, Limit]) -> Iterator[Obstacle]:
+def find_blockers(review: Review, wanted: Mapping[str, Limit]) -> Iterator[Blocker]:
     """Yield why the gate cannot tell."""
     base, head = review.base, review.head
     yield from review.incomparable
     if not wanted:
-        yield Obstacle(
+        yield Blocker(
             f"params.yaml of {base.label} has no limits",
             "add a section `gate` there first",
         )
     for side in (base, head):
         if side.faults:
-            yield Obstacle(
+            yield Blocker(
                 f"the results of {side.label} are not of its code: {'; '.join(side.faults[:3])}",
                 "run `dvc repro` there and commit `dvc.lock` and `reports/`",
             )
     if review.incomparable:
         return
     if not review.same_test_set:
-        yield Obstacle(
+        yield Blocker(
             f"the test set changed ({len(review.common):,} photos are in both, of "
             f"{len(base.test):,} and {len(head.test):,})",
             "look at `petseg review`, and change the test set in a commit of its own",
         )
     judged = {move.name for move in review.moves if move.low is not None}
     if missing := [name for name in wanted if name not in judged]:
-        yield Obstacle(
+        yield Blocker(
             f"{', '.join(missing)} cannot be compared: not in reports/metrics.json of both",
             "put it back, or change `gate` in a commit of its own",
         )
 
 
-def told(move: Move, slack: float) -> str:
+def format_change(move: MetricChange, slack: float) -> str:
     """Return a judged metric in words."""
     return (
-        f"{move.name} {move.base:.4f} → {move.head:.4f} (95 % interval {compare.signed(move.low)} to "
-        f"{compare.signed(move.high)}, may lose {slack:.4f})"
+        f"{move.name} {move.base:.4f} → {move.head:.4f} (95 % interval {compare.format_difference(move.low)} to "
+        f"{compare.format_difference(move.high)}, may lose {slack:.4f})"
     )

@@ -9,8 +9,8 @@ from petseg.review import sections
 from petseg.review.compare import Review
 from petseg.review.sections import Data, Section
 
-LIMIT = 60_000  # characters that a comment may have
-LONGEST = 120  # characters of a text from data
+MAX_COMMENT = 60_000  # characters that a comment may have
+MAX_TEXT = 120  # characters of a text from data
 
 # what may mean something in Markdown: all but letters, digits, harmless signs, and those that mean
 # something only when doubled (~) or at a word's end (_)
@@ -20,13 +20,13 @@ MARKUP = re.compile(r"""[^\w\s.,:;/()+=→…%±−▁-█"'^~-]|~(?=~)|(?<=~)~|
 def markdown(found: Review, lagging: bool) -> str:
     """Return the comment: at most 60,000 characters, whatever changed."""
     parts = [
-        f"**{plain(sections.headline(found))}**",
-        *map(plain, sections.remarks(found, lagging)),
+        f"**{escape_sentence(sections.headline(found))}**",
+        *map(escape_sentence, sections.remarks(found, lagging)),
     ]
     left_out = []
     for section in sections.sections(found):
         part = section_as_markdown(section)
-        if sum(map(len, parts)) + len(part) < LIMIT - 1000:
+        if sum(map(len, parts)) + len(part) < MAX_COMMENT - 1000:
             parts.append(part)
         else:
             left_out.append(section.title)
@@ -38,7 +38,10 @@ def markdown(found: Review, lagging: bool) -> str:
 def section_as_markdown(section: Section) -> str:
     """Return a section as a heading and a table that a terminal shows as well."""
     table = tabulate(
-        [[code(cell) if isinstance(cell, Data) else cell for cell in row] for row in section.rows],
+        [
+            [code_span(cell) if isinstance(cell, Data) else cell for cell in row]
+            for row in section.rows
+        ],
         headers=section.header,
         tablefmt="github",
         disable_numparse=True,
@@ -46,20 +49,20 @@ def section_as_markdown(section: Section) -> str:
     return "\n\n".join(filter(None, [f"### {section.title}", section.note, table]))
 
 
-def code(text: str) -> str:
+def code_span(text: str) -> str:
     """Return a text from data as Markdown that shows it and does nothing else.
 
     What a code span could not hold within a table (a pipe, a backtick) is written in HTML.
     """
-    clean = shortened(text)
+    clean = shorten(text)
     if not clean:
         return ""
     if re.fullmatch(r"[\w ,.:;/()+=→…%▁-█-]+", clean) and "://" not in clean:
         return f"`{clean}`"
-    return f"<code>{entities(clean)}</code>"
+    return f"<code>{escape_entities(clean)}</code>"
 
 
-def plain(text: str) -> str:
+def escape_sentence(text: str) -> str:
     """Return a sentence that may hold texts from data: only its own commands are marked.
 
     GitHub looks for mentions in what is shown: a space without width keeps it from finding any.
@@ -68,17 +71,17 @@ def plain(text: str) -> str:
     return "".join(
         part
         if number % 2
-        else entities(part).replace("&#64;", "@\u200b").replace("&#35;", "#\u200b")
+        else escape_entities(part).replace("&#64;", "@\u200b").replace("&#35;", "#\u200b")
         for number, part in enumerate(commands)
     )
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Return a text in one line, without control characters, and cut where it is long."""
     visible = "".join("�" if unicodedata.category(char)[0] == "C" else char for char in text)
-    return visible if len(visible) <= LONGEST else f"{visible[: LONGEST - 1]}…"
+    return visible if len(visible) <= MAX_TEXT else f"{visible[: MAX_TEXT - 1]}…"
 
 
-def entities(text: str) -> str:
+def escape_entities(text: str) -> str:
     """Return a text in which nothing is Markdown or HTML."""
     return MARKUP.sub(lambda char: f"&#{ord(char[0])};", text)

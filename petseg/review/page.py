@@ -22,8 +22,8 @@ def write(path: Path, found: Review, lagging: bool, pictures: bytes, without: st
         headline=sections.headline(found),
         remarks=sections.remarks(found, lagging),
         sections=rows,
-        curves=render.drawing(curves(found)),
-        photos=render.data_address(pictures, "image/png") if pictures else "",
+        curves=render.trusted_svg(curves(found)),
+        photos=render.data_uri(pictures, "image/png") if pictures else "",
         without=without,
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class TestPhoto:
     """One test photo: what it is, its content's hash (empty if unknown), and what was measured."""
 
     breed: str
@@ -45,7 +45,7 @@ class Results:
     label: str  # how the user named the commit
     commit: str  # its hash; empty for the working tree
     metrics: dict[str, float]  # of metrics.json, the numbers alone
-    test: dict[str, Scored]  # by name
+    test: dict[str, TestPhoto]  # by name
     photos: dict[str, tuple[str, str]]  # name → (split, content's hash), of every split
     history: files.Rows  # an epoch each, whole ones alone
     data: dict[str, Any]  # data.json
@@ -75,16 +75,18 @@ def read(label: str, commit: str, get: Read) -> Results:
     return Results(
         label=label,
         commit=commit,
-        metrics=finite(json_of(get, label, "reports/metrics.json")),
+        metrics=finite_numbers(json_of(get, label, "reports/metrics.json")),
         test=test_photos(get, label, photos),
         photos=photos,
-        history=[row for row in rows(get, label, "reports/history.csv", "epoch") if whole(row)],
+        history=[
+            row for row in rows(get, label, "reports/history.csv", "epoch") if all_finite(row)
+        ],
         data=json_of(get, label, "reports/data.json"),
         recipe=recipe,
         params=params,
         stages=stages,
         seeds=json_of(get, label, seeds_path(recipe)),
-        faults=tuple(disagreements(get, params, stages, yaml(get, label, PIPELINE))),
+        faults=tuple(lock_mismatches(get, params, stages, yaml(get, label, PIPELINE))),
     )
 
 
@@ -121,7 +123,7 @@ def rows(get: Read, label: str, path: str, *columns: str) -> files.Rows:
     return found
 
 
-def finite(values: dict[str, Any]) -> dict[str, float]:
+def finite_numbers(values: dict[str, Any]) -> dict[str, float]:
     """Return the numbers among the values; a bool is none, and neither is NaN."""
     return {
         name: float(value)
@@ -130,7 +132,7 @@ def finite(values: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def whole(row: dict[str, str]) -> bool:
+def all_finite(row: dict[str, str]) -> bool:
     """Return whether every cell of a row is a finite number."""
     try:
         return all(math.isfinite(float(cell)) for cell in row.values())
@@ -138,29 +140,29 @@ def whole(row: dict[str, str]) -> bool:
         return False
 
 
-def test_photos(get: Read, label: str, photos: dict[str, tuple[str, str]]) -> dict[str, Scored]:
+def test_photos(get: Read, label: str, photos: dict[str, tuple[str, str]]) -> dict[str, TestPhoto]:
     """Return the test photos of per_image.csv; none if it has other columns than today's."""
     path = "reports/per_image.csv"
     found = rows(get, label, path, "name", "breed", "species", *metrics.COLUMNS)
-    columns = [name for name in metrics.MORE if found and name in found[0]]
+    columns = [name for name in metrics.EXTRA_COLUMNS if found and name in found[0]]
     try:
         counts = metrics.read_counts(found).tolist()
         more = [tuple(float(row[name]) for name in columns) for row in found]
     except (TypeError, ValueError) as error:
         raise UserError(f"{label}: {path} has a count that is no number: {error}") from error
     return {
-        row["name"]: Scored(
+        row["name"]: TestPhoto(
             row["breed"],
             row["species"],
             photos.get(row["name"], ("", ""))[1],
             tuple(six),
-            others if len(others) == len(metrics.MORE) else (),
+            others if len(others) == len(metrics.EXTRA_COLUMNS) else (),
         )
         for row, six, others in zip(found, counts, more, strict=True)
     }
 
 
-def measured_alike(
+def common_measurements(
     base: Results, head: Results, names: Collection[str]
 ) -> tuple[Float64[np.ndarray, "n measured"], Float64[np.ndarray, "n measured"]]:
     """Return these test photos' counts of both, and what else was measured, if it was in both."""
@@ -200,7 +202,7 @@ def trained_from(stages: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def disagreements(
+def lock_mismatches(
     get: Read, params: dict[str, Any], stages: dict[str, Any], pipeline: dict[str, Any]
 ) -> Iterator[str]:
     """Yield where dvc.lock is not of these files: code, commands, parameters, numbers.
@@ -217,7 +219,7 @@ def disagreements(
         if stage in wanted and wanted[stage].get("cmd") != entry.get("cmd"):
             yield f"the command of {stage} changed after it ran"
         for key, before in entry.get("params", {}).get(PARAMS, {}).items():
-            if looked_up(params, key) != before:
+            if get_dotted(params, key) != before:
                 yield f"{key} changed after {stage} ran"
         for dep in entry.get("deps", []):
             path = PurePosixPath(dep["path"])
@@ -239,7 +241,7 @@ def differs(content: bytes, entry: dict[str, Any]) -> bool:
     return expected != digest and not expected.endswith(".dir")
 
 
-def looked_up(document: dict[str, Any], key: str) -> Any:
+def get_dotted(document: dict[str, Any], key: str) -> Any:
     """Return a value by its dotted key; None if there is none."""
     found: Any = document
     for step in key.split("."):

@@ -6,13 +6,13 @@ from typing import Any
 
 from petseg.evaluation import bootstrap
 from petseg.review import changes, compare, results
-from petseg.review.compare import Loss, Move, Review
+from petseg.review.compare import MetricChange, PhotoRegression, Review
 
 ROWS = 30  # of a table of what a user can change without bounds
-SHOWN = {"losses": 10, "breeds": 8}
-NAMES = 5  # such as these
+MAX_ROWS = {"losses": 10, "breeds": 8}
+MAX_NAMES = 5  # such as these
 BARS = "▁▂▃▄▅▆▇█"
-POINTS = 24  # of a curve drawn in one line
+CURVE_POINTS = 24  # of a curve drawn in one line
 CURVES = ("loss", "val_loss", "val_accuracy", "val_iou")
 
 
@@ -42,13 +42,13 @@ def headline(found: Review) -> str:
     move = found.main
     if move is None:
         return "No verdict: no metric is in both."
-    words = f"test {move.title} {number(move.base)} → {number(move.head)}"
+    words = f"test {move.title} {format_metric(move.base)} → {format_metric(move.head)}"
     if counted_alike(found):
         return f"No change: every test photo has the same counts, {words}."
-    interval = f"{signed(move.difference)}, 95 % interval {interval_of(move)}"
+    interval = f"{format_difference(move.difference)}, 95 % interval {interval_of(move)}"
     photos = f"over {len(found.common):,} photos"
     broken = [each.name for each in found.slices if each.verdict == compare.WORSE]
-    aside = f"; clearly worse: {', '.join(broken[:NAMES])}" if broken else ""
+    aside = f"; clearly worse: {', '.join(broken[:MAX_NAMES])}" if broken else ""
     verdict = (move.verdict or "no verdict").capitalize()
     return f"{verdict}: {words} ({interval} {photos}){aside}."
 
@@ -63,7 +63,7 @@ def counted_alike(found: Review) -> bool:
 def remarks(found: Review, lagging: bool) -> list[str]:
     """Return what a reader must know to take the verdict for what it is."""
     base, head = found.base, found.head
-    said = [f"Base: {place(base)}. Head: {place(head)}."]
+    said = [f"Base: {commit_label(base)}. Head: {commit_label(head)}."]
     said += [f"To compare them: {why.remedy}." for why in found.incomparable]
     if lagging:
         said.append(
@@ -72,10 +72,12 @@ def remarks(found: Review, lagging: bool) -> list[str]:
         )
     for side in (base, head):
         if side.faults:
-            more = f" and {len(side.faults) - NAMES} more" if len(side.faults) > NAMES else ""
+            more = (
+                f" and {len(side.faults) - MAX_NAMES} more" if len(side.faults) > MAX_NAMES else ""
+            )
             said.append(
                 f"The results of {side.label} are not of its code: "
-                f"{'; '.join(side.faults[:NAMES])}{more}. `dvc repro` makes them anew."
+                f"{'; '.join(side.faults[:MAX_NAMES])}{more}. `dvc repro` makes them anew."
             )
     if not found.incomparable and not found.same_test_set:
         said.append(
@@ -83,24 +85,24 @@ def remarks(found: Review, lagging: bool) -> list[str]:
             f"{len(base.test):,} in base and {len(head.test):,} in head."
         )
     if not found.incomparable and not counted_alike(found):
-        said.append(worth(found))
+        said.append(interval_note(found))
     return said
 
 
-def worth(found: Review) -> str:
+def interval_note(found: Review) -> str:
     """Return what the intervals are, and what they leave out."""
     text = (
         f"The intervals are over photos (paired bootstrap, {bootstrap.RESAMPLES:,} resamples), "
         "with one training each. "
     )
     seeds, main = found.base.seeds, found.main
-    if main is None or main.reseed is None:
+    if main is None or main.seed_noise is None:
         return text + (
             "By how much a mere reseed moves the metrics was not measured on base, and it can be "
             "more: `petseg seeds -n 5` measures it."
         )
     text += (
-        f"Two trainings that differ in their seed alone differ by up to {main.reseed:.4f} in "
+        f"Two trainings that differ in their seed alone differ by up to {main.seed_noise:.4f} in "
         f"{main.title} in 19 of 20 cases (measured on {len(seeds['runs'])} seeds): a change is "
         "clear if its interval lies beyond that."
     )
@@ -112,7 +114,7 @@ def worth(found: Review) -> str:
     return text
 
 
-def place(side: results.Results) -> str:
+def commit_label(side: results.Results) -> str:
     """Return which commit a side is, and of which recipe."""
     known = side.commit and side.commit.startswith(side.label)
     name = side.commit[:7] if known else side.label
@@ -124,7 +126,7 @@ def sections(found: Review) -> list[Section]:
     """Return the sections that have something to say."""
     made = [
         metrics_section(found),
-        losses_section(found),
+        regressions_section(found),
         slices_section(found),
         curves_section(found),
         parameters_section(found),
@@ -139,43 +141,43 @@ def metrics_section(found: Review) -> Section:
     moves = found.moves if any(move.base != move.head for move in found.moves) else ()
     columns: dict[str, list[Any]] = {
         "metric": [Data(move.name) for move in moves],
-        "base": [number(move.base) for move in moves],
-        "head": [number(move.head) for move in moves],
-        "difference": [signed(move.difference) for move in moves],
+        "base": [format_metric(move.base) for move in moves],
+        "head": [format_metric(move.head) for move in moves],
+        "difference": [format_difference(move.difference) for move in moves],
         "95 % interval": [interval_of(move) for move in moves],
-        "by reseed": ["" if move.reseed is None else f"±{move.reseed:.4f}" for move in moves],
-        "verdict": [move.verdict or missing(move) for move in moves],
+        "by reseed": ["" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in moves],
+        "verdict": [move.verdict or missing_side(move) for move in moves],
     }
-    return filled("Metrics", columns)
+    return section_of_columns("Metrics", columns)
 
 
-def missing(move: Move) -> str:
+def missing_side(move: MetricChange) -> str:
     """Return on which side alone a metric is."""
     if move.base is None:
         return "only in head"
     return "only in base" if move.head is None else ""
 
 
-def losses_section(found: Review) -> Section:
+def regressions_section(found: Review) -> Section:
     """Return the photos with the largest loss of IoU."""
     rows = [
         (
             Data(loss.name),
             Data(loss.breed),
-            number(loss.base),
-            number(loss.head),
-            signed(loss.head - loss.base),
+            format_metric(loss.base),
+            format_metric(loss.head),
+            format_difference(loss.head - loss.base),
         )
-        for loss in largest_losses(found)
+        for loss in largest_regressions(found)
     ]
-    note = f"The largest losses of IoU, of {len(found.losses):,} photos that lost."
+    note = f"The largest losses of IoU, of {len(found.regressions):,} photos that lost."
     header = ("photo", "breed", "base", "head", "difference")
     return Section("Photos that got worse", header, rows, note)
 
 
-def largest_losses(found: Review) -> list[Loss]:
+def largest_regressions(found: Review) -> list[PhotoRegression]:
     """Return the losses that are shown: those that four decimals can tell."""
-    return [loss for loss in found.losses[: SHOWN["losses"]] if loss.base - loss.head >= 0.0001]
+    return [loss for loss in found.regressions[: MAX_ROWS["losses"]] if loss.base - loss.head >= 0.0001]
 
 
 def slices_section(found: Review) -> Section:
@@ -183,20 +185,22 @@ def slices_section(found: Review) -> Section:
     moving = [move for move in found.slices if move.base != move.head]
     species = [move for move in moving if move.name.startswith("species")]
     breeds = [move for move in moving if move.name.startswith("breed")]
-    clear = [m for m in breeds[SHOWN["breeds"] :] if m.verdict in (compare.BETTER, compare.WORSE)]
-    shown = [*species, *breeds[: SHOWN["breeds"]], *clear[:ROWS]]
+    clear = [
+        m for m in breeds[MAX_ROWS["breeds"] :] if m.verdict in (compare.BETTER, compare.WORSE)
+    ]
+    shown = [*species, *breeds[: MAX_ROWS["breeds"]], *clear[:ROWS]]
     columns: dict[str, list[Any]] = {
         "slice": [Data(move.name) for move in shown],
         "photos": [f"{move.photos:,}" for move in shown],
-        "base": [number(move.base) for move in shown],
-        "head": [number(move.head) for move in shown],
-        "difference": [signed(move.difference) for move in shown],
+        "base": [format_metric(move.base) for move in shown],
+        "head": [format_metric(move.head) for move in shown],
+        "difference": [format_difference(move.difference) for move in shown],
         "95 % interval": [interval_of(move) for move in shown],
-        "by reseed": ["" if move.reseed is None else f"±{move.reseed:.4f}" for move in shown],
+        "by reseed": ["" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in shown],
         "verdict": [move.verdict for move in shown],
     }
     note = f"IoU. The intervals hold all at once, for {len(found.slices)} slices looked at."
-    return filled("Species and breeds", columns, note)
+    return section_of_columns("Species and breeds", columns, note)
 
 
 def curves_section(found: Review) -> Section:
@@ -207,14 +211,14 @@ def curves_section(found: Review) -> Section:
     for name in names if base != head else ():
         old, new = ([float(row[name]) for row in side] for side in (base, head))
         scale = min(old + new), max(old + new)
-        rows.append((Data(name), line(old, *scale), line(new, *scale)))
+        rows.append((Data(name), sparkline(old, *scale), sparkline(new, *scale)))
     return Section("Training", ("curve", "base", "head"), rows, "By epoch, with the last value.")
 
 
-def line(values: Sequence[float], low: float, high: float) -> Data:
+def sparkline(values: Sequence[float], low: float, high: float) -> Data:
     """Return a curve as bars, with its last value."""
-    step = max(1.0, (len(values) - 1) / (POINTS - 1))
-    count = min(len(values), POINTS)
+    step = max(1.0, (len(values) - 1) / (CURVE_POINTS - 1))
+    count = min(len(values), CURVE_POINTS)
     chosen = [values[round(number * step)] for number in range(count)]
     heights = [round((value - low) / ((high - low) or 1) * (len(BARS) - 1)) for value in chosen]
     return Data(f"{''.join(BARS[height] for height in heights)} {values[-1]:.4f}")
@@ -229,54 +233,63 @@ def parameters_section(found: Review) -> Section:
     if base.recipe != head.recipe:
         moved = [("recipe", base.recipe, head.recipe), *moved]
     rows = [
-        (Data(key), Data(changes.shown(old)), Data(changes.shown(new))) for key, old, new in moved
+        (Data(key), Data(changes.format_value(old)), Data(changes.format_value(new)))
+        for key, old, new in moved
     ]
     gate = any(key.startswith("gate") for key, _, _ in moved)
     note = "New limits of the gate hold for what comes after." if gate else ""
-    return Section("Parameters", ("parameter", "base", "head"), bounded(rows), note)
+    return Section("Parameters", ("parameter", "base", "head"), limit_rows(rows), note)
 
 
 def data_section(found: Review) -> Section:
     """Return what changed in the data."""
     rows = [
-        (Data(what), Data(much), Data(", ".join(names[:NAMES]) + (", …" * (len(names) > NAMES))))
+        (
+            Data(what),
+            Data(much),
+            Data(", ".join(names[:MAX_NAMES]) + (", …" * (len(names) > MAX_NAMES))),
+        )
         for what, much, names in changes.data_changes(found.base, found.head)
     ]
-    return Section("Data", ("change", "how much", "such as"), bounded(rows))
+    return Section("Data", ("change", "how much", "such as"), limit_rows(rows))
 
 
 def stages_section(found: Review) -> Section:
     """Return the stages that ran, and why."""
     rows = [
-        (Data(stage), Data(", ".join(words[:NAMES]) + (", …" * (len(words) > NAMES))))
+        (Data(stage), Data(", ".join(words[:MAX_NAMES]) + (", …" * (len(words) > MAX_NAMES))))
         for stage, words in changes.stages_that_ran(found.base, found.head)
     ]
-    return Section("Stages that ran", ("stage", "because of"), bounded(rows))
+    return Section("Stages that ran", ("stage", "because of"), limit_rows(rows))
 
 
-def bounded(rows: Sequence[tuple[Cell, ...]]) -> Sequence[tuple[Cell, ...]]:
+def limit_rows(rows: Sequence[tuple[Cell, ...]]) -> Sequence[tuple[Cell, ...]]:
     """Return the first rows, and in how many there are more."""
     if len(rows) <= ROWS:
         return rows
     return [*rows[:ROWS], (f"and {len(rows) - ROWS:,} more", *[""] * (len(rows[0]) - 1))]
 
 
-def filled(title: str, columns: dict[str, list[Any]], note: str = "") -> Section:
+def section_of_columns(title: str, columns: dict[str, list[Any]], note: str = "") -> Section:
     """Return a section of the columns in which anything stands."""
     used = {name: cells for name, cells in columns.items() if any(cells)}
     return Section(title, tuple(used), list(zip(*used.values(), strict=True)), note)
 
 
-def number(value: float | None) -> str:
+def format_metric(value: float | None) -> str:
     """Return a metric as metrics.json has it."""
     return "" if value is None else f"{value:.4f}"
 
 
-def signed(value: float | None) -> str:
+def format_difference(value: float | None) -> str:
     """Return a difference with its sign."""
-    return compare.signed(value)
+    return compare.format_difference(value)
 
 
-def interval_of(move: Move) -> str:
+def interval_of(move: MetricChange) -> str:
     """Return an interval in words."""
-    return "" if move.low is None else f"{signed(move.low)} to {signed(move.high)}"
+    return (
+        ""
+        if move.low is None
+        else f"{format_difference(move.low)} to {format_difference(move.high)}"
+    )

@@ -12,7 +12,7 @@ Trimaps = UInt8[np.ndarray, "batch size size"]
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class Transforms:
     """What happens to each photo, a row each.
 
     A box is (top, left, bottom, right) in shares of the photo; one whose left is greater than its
@@ -22,12 +22,14 @@ class Draws:
     boxes: Float[np.ndarray, "photos 4"]
     colours: Float[np.ndarray, "photos 3"]
 
-    def __getitem__(self, rows: slice) -> "Draws":
+    def __getitem__(self, rows: slice) -> "Transforms":
         """Return some photos' draws."""
-        return Draws(self.boxes[rows], self.colours[rows])
+        return Transforms(self.boxes[rows], self.colours[rows])
 
 
-def draw(rng: Generator, photos: int, *, flip: bool, crop: float, colour: float) -> Draws:
+def draw_transforms(
+    rng: Generator, photos: int, *, flip: bool, crop: float, colour: float
+) -> Transforms:
     """Draw what happens to that many photos.
 
     Args:
@@ -43,12 +45,14 @@ def draw(rng: Generator, photos: int, *, flip: bool, crop: float, colour: float)
     start = rng.random((photos, 2)) * (1 - sides)
     boxes = np.concatenate([start, start + sides], axis=1)
     boxes[mirrored] = boxes[mirrored][:, [0, 3, 2, 1]]
-    return Draws(boxes, rng.uniform(1 - colour, 1 + colour, (photos, 3)))
+    return Transforms(boxes, rng.uniform(1 - colour, 1 + colour, (photos, 3)))
 
 
-def apply(photos: Photos, trimaps: Trimaps, draws: Draws) -> tuple[Photos, Trimaps]:
+def apply_transforms(photos: Photos, trimaps: Trimaps, draws: Transforms) -> tuple[Photos, Trimaps]:
     """Return new photos and trimaps made as drawn; on the CPU, and not in the interpreter."""
-    made = moved(photos, trimaps, draws.boxes.astype(np.float32), draws.colours.astype(np.float32))
+    made = transform(
+        photos, trimaps, draws.boxes.astype(np.float32), draws.colours.astype(np.float32)
+    )
     return made[0].numpy(), made[1].numpy()
 
 
@@ -60,7 +64,7 @@ def apply(photos: Photos, trimaps: Trimaps, draws: Draws) -> tuple[Photos, Trima
         tf.TensorSpec([None, 3]),
     ]
 )
-def moved(
+def transform(
     photos: tf.Tensor, trimaps: tf.Tensor, boxes: tf.Tensor, colours: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Crop, mirror and colour, bilinearly; the trimap takes the class of the nearest pixel."""

@@ -13,7 +13,7 @@ from petseg.training.settings import Schedule
 Batch = tuple[UInt8[np.ndarray, "batch size size 3"], UInt8[np.ndarray, "batch size size"]]
 
 
-def ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+def prefetch(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
     """Yield the same, each made in a thread while the one before it is used."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, batches, None)
@@ -22,20 +22,20 @@ def ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
             yield batch
 
 
-def shuffled(split: Split, schedule: Schedule, epoch: int, done: int = 0) -> Iterator[Batch]:
+def train_batches(split: Split, schedule: Schedule, epoch: int, done: int = 0) -> Iterator[Batch]:
     """Yield the split's batches in the epoch's own order, over the whole set, after those done."""
     rng = np.random.default_rng([schedule.seed, epoch])
     order = rng.permutation(len(split))
-    draws = augment.draw(
+    draws = augment.draw_transforms(
         rng, len(split), flip=schedule.flip, crop=schedule.crop, colour=schedule.colour
     )
     for start in range(done, len(order), schedule.batch_size):
         batch = slice(start, start + schedule.batch_size)
         rows = np.sort(order[batch])  # the disk likes it, the step does not mind
-        yield augment.apply(split.photos[rows], split.trimaps[rows], draws[batch])
+        yield augment.apply_transforms(split.photos[rows], split.trimaps[rows], draws[batch])
 
 
-def in_order(split: Split, batch_size: int) -> Iterator[Batch]:
+def val_batches(split: Split, batch_size: int) -> Iterator[Batch]:
     """Yield the split's batches as they lie."""
     for start in range(0, len(split), batch_size):
         stop = start + batch_size

@@ -126,13 +126,13 @@ class State:
     frames: Weights = field(default_factory=list)  # for the caller: an array per epoch
 
     @property
-    def kept(self) -> EpochRow:
+    def best_epoch(self) -> EpochRow:
         """The best epoch by validation IoU, the first of equals; at least one must be done."""
         return max(self.history, key=lambda row: row.val_iou)
 
-    def ended(self, epochs: int, patience: int) -> bool:
+    def is_finished(self, epochs: int, patience: int) -> bool:
         """Return whether all epochs are done, or the last ones have brought nothing."""
-        waited = self.epoch - 1 - self.kept.epoch if self.history else 0
+        waited = self.epoch - 1 - self.best_epoch.epoch if self.history else 0
         return self.epoch > epochs or 0 < patience <= waited
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Weights]]:

@@ -21,7 +21,7 @@ from petseg.training.settings import Params
 if TYPE_CHECKING:
     import keras
 
-    from petseg.model.metadata import Facts
+    from petseg.model.metadata import Metadata
     from petseg.training.checkpoint import EpochRow, State, Timing
     from petseg.training.settings import Schedule
 
@@ -56,7 +56,7 @@ def progress_line(row: "EpochRow", timing: "Timing", epochs: int, best: bool) ->
     )
 
 
-def resumed(file: Path, settings: Params) -> "State":
+def load_state(file: Path, settings: Params) -> "State":
     """Return the state to go on from: a killed run's, or that of a new training.
 
     What has been trained to its end and stands in dvc.lock is over: to train it again was asked
@@ -71,14 +71,14 @@ def resumed(file: Path, settings: Params) -> "State":
             print("in a temporary copy of DVC's: if this run is killed, the next starts over")
         return State()
     state = State.unpacked(*found)
-    if state.ended(settings.epochs, settings.patience):
+    if state.is_finished(settings.epochs, settings.patience):
         print("trained to its end before, but not committed: written again", flush=True)
     else:
         print(f"going on with epoch {state.epoch}, {state.batches} steps of it done", flush=True)
     return state
 
 
-def fit(
+def train_model(
     settings: Params, recipe: str, train: Split, val: Split, file: Path, log: Path
 ) -> tuple["keras.Model", "State"]:
     """Train, a line per epoch; return the network with the weights kept, and how it got there.
@@ -100,24 +100,26 @@ def fit(
     print(
         f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"
     )
-    state = resumed(file, settings)
+    state = load_state(file, settings)
     if not state.frames:
         state.frames.append(segmenter.probabilities(whole, shown))
-    with signals.deferred() as asked:
-        epochs = loop.run(
+    with signals.deferred_signals() as asked:
+        epochs = loop.train_epochs(
             model,
             train,
             val,
             schedule(settings),
             state,
             lambda state: checkpoint.save(file, *state.packed()),
-            asked.arrived,
+            asked.is_set,
         )
         try:
             for row, timing in epochs:
                 state.frames.append(segmenter.probabilities(whole, shown))
                 files.write_rows(log, checkpoint.Timing, state.timings)
-                print(progress_line(row, timing, settings.epochs, row is state.kept), flush=True)
+                print(
+                    progress_line(row, timing, settings.epochs, row is state.best_epoch), flush=True
+                )
         except loop.StoppedError:
             print(f"stopped in epoch {state.epoch}; the next run goes on from there", flush=True)
             sys.exit(asked.exit_code)
@@ -126,10 +128,10 @@ def fit(
                 raise UserError(f"{error}; no epoch was done") from None
             model.set_weights(state.best)
             good = file.with_name("last_good.keras")
-            known = facts(whole, settings, recipe, train, val, state.kept.epoch)
+            known = make_metadata(whole, settings, recipe, train, val, state.best_epoch.epoch)
             keras_file.save(whole, known, good)
             raise UserError(
-                f"{error}; epoch {state.kept.epoch}, the best so far, is kept in {good}"
+                f"{error}; epoch {state.best_epoch.epoch}, the best so far, is kept in {good}"
             ) from None
     model.set_weights(state.best)
     return whole, state
@@ -144,35 +146,35 @@ def best_threshold(model: "keras.Model", val: Split, settings: Params) -> float:
         part = slice(start, start + settings.batch_size)
         found = segmenter.probabilities(model, np.asarray(val.photos[part]))
         counts += thresholds.histogram(np.asarray(val.trimaps[part]), found)
-    return thresholds.best(counts, settings.border)
+    return thresholds.best_threshold(counts, settings.border)
 
 
-def facts(
+def make_metadata(
     model: "keras.Model", settings: Params, recipe: str, train: Split, val: Split, epoch: int
-) -> "Facts":
+) -> "Metadata":
     """Return what the model's file says of the model."""
-    from petseg.model.metadata import Facts
+    from petseg.model.metadata import Metadata
 
-    return Facts(
+    return Metadata(
         image_size=train.size,
         threshold=best_threshold(model, val, settings),
         border=settings.border,
         recipe=recipe,
         data_sha256=data_hash(train, val),
         epoch=epoch,
-        versions=versions(),
+        versions=library_versions(),
     )
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Return the versions of what computes."""
     return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
-def write(
+def write_outputs(
     target: Path,
     model: "keras.Model",
-    known: "Facts",
+    known: "Metadata",
     state: "State",
     val: Split,
     settings: Params,
@@ -182,7 +184,7 @@ def write(
     from petseg.training import checkpoint
 
     rows = snapshot_rows(val, settings.snapshots)
-    with files.whole_folder(target) as folder:
+    with files.atomic_folder(target) as folder:
         keras_file.save(model, known, folder / "model.keras")
         files.write_rows(folder / "history.csv", checkpoint.EpochRow, state.history)
         np.savez(

@@ -14,7 +14,7 @@ from petseg.training import batches, step
 from petseg.training.batches import Batch
 from petseg.training.checkpoint import EpochRow, State, Timing
 from petseg.training.settings import Schedule
-from petseg.training.step import Part, Step
+from petseg.training.step import OptimizerGroup, Step
 
 EXPLODED = 100.0  # nats per pixel; a network that knows nothing has 0.69
 
@@ -27,7 +27,7 @@ class DivergedError(UserError):
     """The loss is no number any more, or far beyond one."""
 
 
-def run(
+def train_epochs(
     model: keras.Model,
     train: Split,
     val: Split,
@@ -47,17 +47,17 @@ def run(
         DivergedError: the loss is no number any more, or above 100 nats per pixel.
     """
     parts = step.make_optimizers(model, schedule, len(train))
-    restore(model, parts, state)
+    restore_state(model, parts, state)
     train_step = step.make_step(model, schedule.loss, schedule.border, parts)
     val_step = step.make_step(model, schedule.loss, schedule.border, None)
 
     def keep() -> None:
         state.weights = model.get_weights()
-        state.optimizer = [variable.numpy() for variable in variables(parts)]
+        state.optimizer = [variable.numpy() for variable in optimizer_variables(parts)]
         save(state)
 
     def stepped(sums: np.ndarray, where: str) -> None:
-        check(sums, f"epoch {state.epoch}, {where}", float(parts[0].optimizer.learning_rate))
+        check_loss(sums, f"epoch {state.epoch}, {where}", float(parts[0].optimizer.learning_rate))
         if stop():
             keep()
             raise StoppedError
@@ -67,11 +67,11 @@ def run(
         state.batches += 1
         stepped(sums, f"step {state.batches}")
 
-    while not state.ended(schedule.epochs, schedule.patience):
+    while not state.is_finished(schedule.epochs, schedule.patience):
         epoch, started = state.epoch, time.perf_counter()
         done = state.batches * schedule.batch_size
-        rest = batches.shuffled(train, schedule, epoch, done)
-        each_step(train_step, rest, len(train), f"epoch {epoch}", trained)
+        rest = batches.train_batches(train, schedule, epoch, done)
+        run_steps(train_step, rest, len(train), f"epoch {epoch}", trained)
         seconds = time.perf_counter() - started
         tested = np.zeros(5)
 
@@ -79,35 +79,39 @@ def run(
             total += sums
             stepped(sums, "validation")
 
-        each_step(
-            val_step, batches.in_order(val, schedule.batch_size), len(val), "validation", validated
+        run_steps(
+            val_step,
+            batches.val_batches(val, schedule.batch_size),
+            len(val),
+            "validation",
+            validated,
         )
         whole = round(time.perf_counter() - started, 2)
         timing = Timing(epoch, whole, round(max(0, len(train) - done) / seconds, 1))
-        row = EpochRow(epoch, *figures(state.totals), *figures(tested))
+        row = EpochRow(epoch, *summarise(state.totals), *summarise(tested))
         state.history.append(row)
         state.timings.append(timing)
-        if row is state.kept:
+        if row is state.best_epoch:
             state.best = model.get_weights()
         yield row, timing
         state.epoch, state.batches, state.totals = epoch + 1, 0, np.zeros(5)
         keep()
 
 
-def variables(parts: list[Part]) -> list[keras.Variable]:
+def optimizer_variables(parts: list[OptimizerGroup]) -> list[keras.Variable]:
     """Return what the optimizers remember."""
     return [variable for part in parts for variable in part.optimizer.variables]
 
 
-def restore(model: keras.Model, parts: list[Part], state: State) -> None:
+def restore_state(model: keras.Model, parts: list[OptimizerGroup], state: State) -> None:
     """Give network and optimizers what they had when the state was saved."""
     if state.weights:
         model.set_weights(state.weights)
-        for variable, value in zip(variables(parts), state.optimizer, strict=True):
+        for variable, value in zip(optimizer_variables(parts), state.optimizer, strict=True):
             variable.assign(value)
 
 
-def each_step(
+def run_steps(
     step: Step,
     made: Iterator[Batch],
     photos: int,
@@ -115,14 +119,14 @@ def each_step(
     done: Callable[[np.ndarray], None],
 ) -> None:
     """Take a step with each batch while the next is made, and hand its sums to `done`."""
-    with progress.bar(title, photos) as bar, closing(batches.ahead(made)) as ready:
+    with progress.bar(title, photos) as bar, closing(batches.prefetch(made)) as ready:
         for batch in ready:
             sums = step(*batch).numpy()
             bar.update(len(batch[0]))
             done(sums)
 
 
-def check(sums: np.ndarray, where: str, rate: float) -> None:
+def check_loss(sums: np.ndarray, where: str, rate: float) -> None:
     """Refuse a step whose loss is no number, or has exploded.
 
     Raises:
@@ -136,7 +140,7 @@ def check(sums: np.ndarray, where: str, rate: float) -> None:
         )
 
 
-def figures(total: np.ndarray) -> tuple[float, float, float]:
+def summarise(total: np.ndarray) -> tuple[float, float, float]:
     """Return (loss, accuracy, IoU) from the step's five sums, 6 decimals."""
     loss, pixels, hits, union, right = total.tolist()
     return (

@@ -15,7 +15,7 @@ from petseg import files
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """One training."""
 
     commit: str  # of git, with "and changes" if the files differed from it; empty without git
@@ -26,11 +26,11 @@ class Origin:
     seconds: float  # of training and validation
 
 
-def here(device: str, epochs: int, seconds: float) -> Origin:
+def current(device: str, epochs: int, seconds: float) -> Provenance:
     """Return the origin of what has been trained just now in this folder."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()}, Python {platform.python_version()}"
-    return Origin(commit(), device, cores or 1, system, epochs, round(seconds, 1))
+    return Provenance(commit(), device, cores or 1, system, epochs, round(seconds, 1))
 
 
 def commit() -> str:
@@ -55,20 +55,20 @@ def git(*arguments: str) -> str:
     return ran.stdout.strip() if ran.returncode == 0 else ""
 
 
-def keep(folder: Path, model: Path, made: Origin) -> None:
+def save(folder: Path, model: Path, made: Provenance) -> None:
     """Write a model's origin, unless one is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = place(folder, model)
+    path = record_path(folder, model)
     if not path.exists():
         files.write_json(path, asdict(made))
 
 
-def find(folder: Path, model: Path) -> dict[str, Any]:
+def load(folder: Path, model: Path) -> dict[str, Any]:
     """Return a model's origin; empty if it was trained elsewhere."""
-    path = place(folder, model)
+    path = record_path(folder, model)
     return files.read_json(path) if path.exists() else {}
 
 
-def place(folder: Path, model: Path) -> Path:
+def record_path(folder: Path, model: Path) -> Path:
     """Return where a model's origin is kept."""
     return folder / f"{files.sha256(model)}.json"

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Asked:
+class StopRequest:
     """Which of the signals has come."""
 
     number = 0
 
-    def arrived(self) -> bool:
+    def is_set(self) -> bool:
         """Return whether one has."""
         return bool(self.number)
 
@@ -22,9 +22,9 @@ class Asked:
 
 
 @contextmanager
-def deferred() -> Iterator[Asked]:
+def deferred_signals() -> Iterator[StopRequest]:
     """Within, the first of SIGTERM and Ctrl-C is only noted; a second one acts as ever."""
-    asked = Asked()
+    asked = StopRequest()
     signals = (signal.SIGTERM, signal.SIGINT)
     before = {each: signal.getsignal(each) for each in signals}
 

@@ -16,14 +16,14 @@ Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
-class Part:
+class OptimizerGroup:
     """An optimizer, and the weights of the model that it changes."""
 
     optimizer: keras.Optimizer
     weights: list[keras.Variable]
 
 
-def make_optimizers(model: keras.Model, schedule: Schedule, photos: int) -> list[Part]:
+def make_optimizers(model: keras.Model, schedule: Schedule, photos: int) -> list[OptimizerGroup]:
     """Return an Adam for the new weights, and one at a share of the rate for the pretrained."""
     ready = [layer for layer in model.layers if efficientnet_lite.pretrained(layer)]
     new = [layer for layer in model.layers if layer not in ready]
@@ -37,7 +37,7 @@ def make_optimizers(model: keras.Model, schedule: Schedule, photos: int) -> list
             rate = make_rate(schedule, highest, photos)
             optimizer = keras.optimizers.Adam(rate)
             optimizer.build(weights)
-            parts.append(Part(optimizer, weights))
+            parts.append(OptimizerGroup(optimizer, weights))
     return parts
 
 
@@ -50,7 +50,9 @@ def make_rate(
     return keras.optimizers.schedules.CosineDecay(highest, steps, alpha)
 
 
-def make_step(model: keras.Model, loss: Loss, border: Border, parts: list[Part] | None) -> Step:
+def make_step(
+    model: keras.Model, loss: Loss, border: Border, parts: list[OptimizerGroup] | None
+) -> Step:
     """Return the step as one graph: with optimizers it trains, without them only measures.
 
     The step takes photos (n, size, size, 3) and trimaps (n, size, size), both uint8, and
