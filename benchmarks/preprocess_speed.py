@@ -74,7 +74,7 @@ def run_stage(folder: Path, size: int) -> float:
     with tempfile.TemporaryDirectory() as target:
         started = time.perf_counter()
         convert.convert_archives(
-            folder, Path(target), image_size=size, val_share=0.1, seed=1, max_rejected=1000
+            folder, Path(target), image_size=size, val_fraction=0.1, seed=1, max_rejected=1000
         )
         seconds = time.perf_counter() - started
         rows = [

@@ -1,6 +1,5 @@
 """How far a mere reseed moves the metrics: the active recipe trained again with other seeds."""
 
-import json
 import statistics
 import sys
 import tempfile
@@ -102,9 +101,8 @@ def repeat_training(
     """Train and evaluate with a seed in a folder of its own, and return the numbers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        document = {"recipe": here.recipe, "recipes": {here.recipe: here.sections}}
-        document = json.loads(json.dumps(document))  # a copy to edit
-        document["recipes"][here.recipe]["train"]["seed"] = seed
+        train = here.sections["train"] | {"seed": seed}
+        document = {"recipe": here.recipe, **here.sections, "train": train}
         with (folder / params.FILE).open("w") as file:
             YAML().dump(document, file)
         raw, arrays = (str(Path(path).absolute()) for path in DATA)

@@ -1,4 +1,4 @@
-"""One section of params.yaml into a given frozen dataclass, with errors that name key and recipe."""
+"""The sections of params.yaml as frozen dataclasses, with errors that name key, recipe and remedy."""
 
 import json
 from pathlib import Path
@@ -16,62 +16,83 @@ Section = dict[str, Any]
 
 
 def load(schema: Any, stage: str) -> Any:
-    """Return the active recipe's section of a stage, checked against its dataclass."""
-    recipe, sections = read_recipe(None)
-    return check(schema, recipe, stage, sections.get(stage))
+    """Return a stage's section of params.yaml as its dataclass.
+
+    Raises:
+        UserError: the file is missing, or the section has a key that is unknown, missing or out
+            of range.
+    """
+    return check(schema, origin(), stage, read_yaml(FILE).get(stage))
 
 
 def active_recipe() -> str:
-    """Return the name on the first line of params.yaml."""
-    return read_recipe(None)[0]
+    """Return the name of the recipe that params.yaml was made from."""
+    name = read_yaml(FILE).get("recipe")
+    if not isinstance(name, str):
+        raise UserError(
+            f"{FILE}: the first line must be `recipe: NAME`; `petseg use demo` writes it"
+        )
+    return name
 
 
-def read_recipe(name: str | None) -> tuple[str, Section]:
-    """Return a recipe's name and its sections; None stands for the active one.
+def origin() -> str:
+    """Return how errors name params.yaml: the file and its recipe."""
+    return f"{FILE}, recipe {active_recipe()}"
+
+
+def read_yaml(path: Path) -> Section:
+    """Return a YAML file's mapping.
 
     Raises:
-        UserError: the file is missing or not YAML, or it has no such recipe.
+        UserError: the file is missing, is not YAML, or holds something else than a mapping.
     """
     try:
-        document = YAML(typ="safe", pure=True).load(FILE)
+        document = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
-        raise UserError(f"{FILE} is missing here; run from the project's folder") from None
+        raise UserError(f"{path} is missing here; run from the project's folder") from None
     except YAMLError as error:
-        raise UserError(f"{FILE} is not YAML: {' '.join(str(error).split())}") from error
-    recipes = document.get("recipes") if isinstance(document, dict) else None
-    if not isinstance(recipes, dict):
-        raise UserError(f"{FILE}: recipes: expected one mapping per recipe")
-    chosen = name or document.get("recipe")
-    if not isinstance(recipes.get(chosen), dict):
-        raise UserError(f"{FILE}: recipe: {chosen} does not exist; allowed: {', '.join(recipes)}")
-    return chosen, recipes[chosen]
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: expected a mapping of sections")
+    return document
 
 
-def check(schema: Any, recipe: str, stage: str, section: object) -> Any:
-    """Return the section as its dataclass.
+def check(schema: Any, source: str, stage: str, section: object) -> Any:
+    """Return a stage's section as its dataclass.
+
+    Args:
+        schema: the dataclass, or a union of dataclasses told apart by one key.
+        source: where the section was read, for errors: `params.yaml, recipe demo`.
+        stage: the section's name.
+        section: what was read.
 
     Raises:
         UserError: one line with every key that is unknown, missing or out of range.
     """
-    where = f"recipes.{recipe}.{stage}"
     if not isinstance(section, dict):
-        raise UserError(f"{FILE}: {where} is missing: every recipe is written out in full")
+        raise UserError(f"{source}: the section {stage} is missing; `petseg use` writes every one")
     adapter = TypeAdapter(schema)
     try:
         return adapter.validate_json(json.dumps(section, default=str), strict=True)
     except ValidationError as error:
         document = adapter.json_schema()
-        faults = [explain(document, where, detail) for detail in error.errors()]
-        raise UserError(f"{FILE}, recipe {recipe}: " + "; ".join(faults)) from None
+        faults = [explain(document, stage, detail) for detail in error.errors()]
+        raise UserError(f"{source}: {'; '.join(faults)}") from None
 
 
-def explain(document: Section, where: str, detail: ErrorDetails) -> str:
-    """Return one fault in words: the key, what is wrong, and what is allowed."""
+def explain(document: Section, section: str, detail: ErrorDetails) -> str:
+    """Return one fault in words: the key, what is wrong with it, and what is allowed.
+
+    Args:
+        document: the JSON schema of the section.
+        section: the section's name, with which the key begins.
+        detail: what pydantic says of the fault.
+    """
     schema = document
-    key = where
+    key = section
     for step in detail["loc"]:
-        if step in (mapping := schema.get("discriminator", {}).get("mapping", {})):
-            schema = resolve(document, {"$ref": mapping[step]})  # a variant, not a key
+        if step in (variants := schema.get("discriminator", {}).get("mapping", {})):
+            schema = resolve(document, {"$ref": variants[step]})  # a variant, not a key
             continue
         key += f".{step}"
         parent, schema = schema, resolve(document, schema.get("properties", {}).get(step, {}))
@@ -81,19 +102,19 @@ def explain(document: Section, where: str, detail: ErrorDetails) -> str:
         return f"{key} is missing; allowed: {allowed(schema)}"
     if detail["type"].startswith("union_tag"):
         tag = document["discriminator"]["propertyName"]
-        found = detail["input"].get(tag) if isinstance(detail["input"], dict) else None
-        return f"{key}.{tag} is {found}; allowed: {', '.join(document['discriminator']['mapping'])}"
+        value = detail["input"].get(tag) if isinstance(detail["input"], dict) else None
+        return f"{key}.{tag} is {value}; allowed: {', '.join(document['discriminator']['mapping'])}"
     return f"{key} is {detail['input']!r}; allowed: {allowed(schema) or detail['msg']}"
 
 
 def resolve(document: Section, schema: Section) -> Section:
-    """Follow a reference within a JSON schema."""
+    """Return the schema that a reference within a JSON schema leads to, or the schema itself."""
     name = schema.get("$ref", "").removeprefix("#/$defs/")
     return document["$defs"][name] if name else schema
 
 
 def allowed(schema: Section) -> str:
-    """Return in words which values a key's JSON schema allows; empty where it cannot tell."""
+    """Return in words which values a key's JSON schema allows; empty if it does not say."""
     if "const" in schema or "enum" in schema:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     if "anyOf" in schema:

@@ -40,7 +40,7 @@ def main() -> None:
         state="folder in which train keeps what a killed run goes on with",
     )
     settings = params.load(Params, "evaluate")
-    checkpoint.clear(paths.state)
+    checkpoint.remove_committed(paths.state)
     test = arrays.load(paths.arrays / "test")
     source = files.read_json(paths.raw / "source.json")
     # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once

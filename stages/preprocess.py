@@ -20,7 +20,7 @@ class Params:
     """`preprocess` in params.yaml."""
 
     image_size: Annotated[int, Field(ge=16, le=1024)]
-    val_share: Annotated[float, Field(gt=0, lt=1)]
+    val_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Annotated[int, Field(ge=0)]
     max_rejected: Annotated[int, Field(ge=0)]
 

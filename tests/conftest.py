@@ -19,54 +19,63 @@ import tests.shapes  # noqa: F401 - named in pyproject.toml, and looked up witho
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
-PARTS = (
-    "dvc.yaml",
-    ".dvcignore",
-    ".gitignore",
-    ".dvc/config",
-    ".dvc/plots",
-    "petseg",
-    "stages",
-    "flows",
-)
+CODE = ("petseg", "stages", "flows")
+PARTS = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/plots", *CODE)
 Run = Callable[..., str]
 DEMO = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
-SECTIONS = f"""
-    {DEMO}
-    preprocess: {{image_size: 32, val_share: 0.2, seed: 3, max_rejected: 0}}
-    train:
-      encoder: plain
-      enlarge: 1
-      base_channels: 2
-      depth: 2
-      precision: float32
-      epochs: EPOCHS
-      patience: 0
-      batch_size: 4
-      loss: bce
-      learning_rate: 0.01
-      encoder_rate: 1
-      decay: none
-      border: pet
-      flip: true
-      crop: 1
-      colour: 0
-      mirror_average: false
-      snapshots: 2
-      seed: 3
-    evaluate: {{batch_size: 4}}
-    report: {{gallery: 4, frame_seconds: 0.5}}
+SECTIONS = f"""{DEMO}
+preprocess: {{image_size: 32, val_fraction: 0.2, seed: 3, max_rejected: 0}}
+train:
+  encoder: plain
+  input_scale: 1
+  base_channels: 2
+  depth: 2
+  precision: float32
+  epochs: 2
+  patience: 0
+  batch_size: 4
+  loss: bce
+  learning_rate: 0.01
+  encoder_lr_multiplier: 1
+  lr_schedule: none
+  border: pet
+  flip: true
+  crop: 1
+  colour: 0
+  flip_tta: false
+  snapshots: 2
+  seed: 3
+evaluate: {{batch_size: 4}}
+report: {{gallery: 4, frame_seconds: 0.5}}
+gate: {{}}
 """
-TINY = f"""recipe: tiny
-recipes:
-  tiny:{SECTIONS.replace("EPOCHS", "2")}  other:{SECTIONS.replace("EPOCHS", "1")}"""
+TINY = f"recipe: tiny\n{SECTIONS}"  # params.yaml of a recipe that runs in seconds
+OTHER_EPOCHS = 1  # in the recipe `other`, which is like `tiny` but for this
 
 
 def with_archives(mirrors: list[str], images: str = "null", annotations: str = "null") -> str:
-    """Return the tiny recipes, the first of them on archives from mirrors with these checksums."""
+    """Return params.yaml with archives from mirrors, expected to have these checksums."""
     checksums = f"{{images: {images}, annotations: {annotations}}}"
-    wanted = f"download: {{source: archives, mirrors: {json.dumps(mirrors)}, sha256: {checksums}}}"
-    return TINY.replace(DEMO, wanted, 1)
+    section = f"download: {{source: archives, mirrors: {json.dumps(mirrors)}, sha256: {checksums}}}"
+    return TINY.replace(DEMO, section)
+
+
+def write_recipes(folder: Path, more: str = "") -> None:
+    """Write recipes/ with `tiny` and `other`, and params.yaml as `petseg use tiny` makes it.
+
+    Args:
+        folder: the project's folder.
+        more: sections of parameters besides those of the project's stages.
+    """
+    recipes = folder / "recipes"
+    recipes.mkdir()
+    defaults = (ROOT / "recipes/defaults.yaml").read_text()
+    limits = defaults.index("gate:")  # without limits, which a test adds where it needs them
+    (recipes / "defaults.yaml").write_text(f"{defaults[:limits]}gate: {{}}\n{more}")
+    for name, epochs in (("tiny", 2), ("other", OTHER_EPOCHS)):
+        sections = SECTIONS.replace("epochs: 2", f"epochs: {epochs}")
+        (recipes / f"{name}.yaml").write_text(f"description: For tests, {name}.\n{sections}")
+    (folder / "params.yaml").write_text(TINY + more)
 
 
 ENVIRONMENT = {
@@ -140,7 +149,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A git and DVC repo of this project with two tiny recipes, run and committed; its output."""
     folder = tmp_path_factory.mktemp("finished") / "repo"
     copy_parts(PARTS, folder)
-    (folder / "params.yaml").write_text(TINY)
+    write_recipes(folder)
     return folder, run_and_commit(folder)
 
 
@@ -168,7 +177,7 @@ STEPS = """stages:
   first:
     cmd: python step.py first data/first.json
     deps: [step.py]
-    params: ["steps.first", "recipes.${recipe}.download"]
+    params: ["steps.first", "download"]
     outs: [data/first.json]
   second:
     cmd: python step.py second data/second.json
@@ -195,10 +204,10 @@ def stepped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git and DVC repo whose three stages do nothing but take time, run and committed."""
     folder = tmp_path_factory.mktemp("stepped") / "repo"
     settings = (".dvc/config", ".dvcignore", ".gitignore", "prefect.yaml", "prefect.toml")
-    copy_parts(("petseg", "flows", *settings), folder)
+    copy_parts((*CODE, *settings), folder)
     (folder / "step.py").write_text(STEP)
     (folder / "dvc.yaml").write_text(STEPS)
-    (folder / "params.yaml").write_text(TINY + WISHES)
+    write_recipes(folder, WISHES)
     run_and_commit(folder)
     return folder
 

@@ -19,7 +19,7 @@ def test_a_benchmark_says_how_it_is_used(name: str, tmp_path: Path) -> None:
 
 def test_options_trains_each_choice_once_a_seed_and_compares_them(repo: Path) -> None:
     script = str(ROOT / "benchmarks/options.py")
-    choices = ("--try", "as it is", "--try", "mean: mirror_average=true epochs=1")
+    choices = ("--try", "as it is", "--try", "mean: flip_tta=true epochs=1")
     command = (sys.executable, script, "data/arrays", "tried", *choices)
     run_in(repo, *command, "--seeds", "1")
     said = run_in(repo, *command, "--seeds", "1", "2")

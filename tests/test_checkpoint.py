@@ -59,13 +59,13 @@ def test_the_key_is_of_the_facts_and_of_the_code() -> None:
 
 
 def test_a_folders_digest_is_the_one_that_dvc_gives_it(repo: Path) -> None:
-    found = checkpoint.digest(repo / "data/model")
+    found = checkpoint.folder_digest(repo / "data/model")
     assert re.search(
         rf"path: data/model\n +hash: md5\n +md5: {found}", (repo / "dvc.lock").read_text()
     )
-    assert checkpoint.committed(found, repo / "dvc.lock")
-    assert not checkpoint.committed("", repo / "dvc.lock")
-    assert not checkpoint.committed(found, repo / "none.lock")
+    assert checkpoint.is_committed(found, repo / "dvc.lock")
+    assert not checkpoint.is_committed("", repo / "dvc.lock")
+    assert not checkpoint.is_committed(found, repo / "none.lock")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def long(repo: Path) -> Path:
         ("epochs: 2", "epochs: 60"),
         ("patience: 0", "patience: 59"),
         ("loss: bce", "loss: bce_dice"),
-        ("decay: none", "decay: cosine"),
+        ("lr_schedule: none", "lr_schedule: cosine"),
         ("crop: 1", "crop: 0.6"),
         ("colour: 0", "colour: 0.3"),
     ):
@@ -124,17 +124,19 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(lo
         process.communicate()
         assert not (long / "data/again/model.keras").exists()
     said = run_in(long, *TRAIN)
-    assert re.search(r"going on with epoch (4\d|5\d)", said)
+    assert re.search(r"resuming epoch (4\d|5\d)", said)
     assert said.count("epoch ") < 25
     assert outputs(long) == expected
 
 
-@pytest.mark.parametrize("encoder", ["strided", "efficientnet_lite0"])
-def test_running_averages_and_both_rates_are_gone_on_with(repo: Path, encoder: str) -> None:
+@pytest.mark.parametrize(("encoder", "multiplier"), [("strided", 1), ("efficientnet_lite0", 0.1)])
+def test_running_averages_and_both_learning_rates_are_resumed(
+    repo: Path, encoder: str, multiplier: float
+) -> None:
     for before, after in (
         ("encoder: plain", f"encoder: {encoder}"),
         ("depth: 2", "depth: 5"),
-        ("encoder_rate: 1", "encoder_rate: 0.1"),
+        ("encoder_lr_multiplier: 1", f"encoder_lr_multiplier: {multiplier}"),
         ("epochs: 2", "epochs: 4"),
     ):
         replace(repo / "params.yaml", before, after)
@@ -143,7 +145,7 @@ def test_running_averages_and_both_rates_are_gone_on_with(repo: Path, encoder: s
     read_until(process, "epoch   2/4")
     process.kill()
     process.communicate()
-    assert "going on with epoch" in run_in(repo, *TRAIN)
+    assert "resuming epoch" in run_in(repo, *TRAIN)
     assert outputs(repo) == expected
 
 
@@ -157,7 +159,7 @@ def test_a_training_that_is_asked_to_stop_saves_within_the_epoch(
     process.send_signal(sign)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == code
-    assert re.search(r"stopped in epoch \d+; the next run goes on from there", said)
+    assert re.search(r"stopped in epoch \d+; the next run resumes there", said)
     assert not list((long / "data").glob("again*"))
     (state,) = (long / "data/state").iterdir()
     found = checkpoint.load(state)
@@ -185,7 +187,7 @@ def test_what_dvc_could_not_commit_is_written_again_and_what_it_did_is_trained_a
     lock = (repo / "dvc.lock").read_text()
     run_in(repo, "git", "checkout", "-q", "dvc.lock")  # as if it had not been committed
     again = run_in(repo, "dvc", "repro", "-f", "-s", "train")
-    assert "trained to its end before, but not committed: written again" in again
+    assert "this training was finished but not committed: the model is written again" in again
     assert "epoch   3/3" not in again
     assert (repo / "dvc.lock").read_text() == lock
     run_in(repo, "dvc", "repro", "evaluate")
@@ -198,7 +200,7 @@ def test_a_loss_that_explodes_stops_with_where_and_keeps_the_best(repo: Path) ->
     said = run_in(repo, *TRAIN, fails=True)
     assert re.search(
         r"error: epoch \d+, (step \d+|validation): the loss is \S+ at a learning rate of 1; lower "
-        r"train.learning_rate; (no epoch was done|epoch \d+, the best so far, is kept in "
+        r"train.learning_rate; (no epoch was done|epoch \d+, the best so far, is in "
         r"data/state/last_good.keras)",
         said,
     )
@@ -220,8 +222,8 @@ def test_a_set_of_one_class_is_refused_before_training(repo: Path, value: int, w
 
 
 def test_in_a_temporary_copy_of_dvcs_the_log_says_that_a_kill_starts_over(repo: Path) -> None:
-    said = run_in(repo, "dvc", "exp", "run", "--temp", "-S", "recipes.tiny.train.epochs=3")
-    assert "in a temporary copy of DVC's: if this run is killed, the next starts over" in said
+    said = run_in(repo, "dvc", "exp", "run", "--temp", "-S", "train.epochs=3")
+    assert "this is a temporary copy of DVC's: if this run is killed, the next starts over" in said
 
 
 def test_training_does_without_the_test_split(repo: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_whole_pipeline_is_a_task_per_stage_with_logs_and_artifacts(
     assert "git add" not in lines
     left = server.artifacts(run)
     plan = json.loads(left["plan"]["data"])
-    assert plan[2]["because"] == "recipes.tiny.train.epochs 2 → 3"
+    assert plan[2]["because"] == "train.epochs 2 → 3"
     assert [row["outcome"] for row in json.loads(left["stages"]["data"])][:3] == [
         "Unchanged",
         "Unchanged",

@@ -11,6 +11,7 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 from ruamel.yaml.tokens import AliasToken, AnchorToken
 
+from flows.workspace import recipes
 from tests.conftest import ROOT
 
 
@@ -59,7 +60,7 @@ def test_a_stage_depends_on_just_the_files_that_it_imports(stage: str) -> None:
 def test_a_stage_depends_on_no_folder_of_code_and_on_its_own_parameters(stage: str) -> None:
     code = [dep for dep in STAGES[stage]["deps"] if dep.startswith(CODE)]
     assert all((ROOT / dep).is_file() for dep in code)
-    assert STAGES[stage]["params"] == [f"recipes.${{recipe}}.{stage}"]
+    assert STAGES[stage]["params"] == [stage]
     assert STAGES[stage]["cmd"].startswith(f"python -m stages.{stage} ")
 
 
@@ -114,46 +115,48 @@ def test_the_report_needs_no_tensorflow() -> None:
         assert not roots(path) & {"tensorflow", "keras"}, path
 
 
-def test_params_have_no_anchor_no_merge_key_and_no_long_line() -> None:
-    text = (ROOT / "params.yaml").read_text()
+@pytest.mark.parametrize("file", ["params.yaml", "recipes/defaults.yaml"])
+def test_parameters_have_no_anchor_no_merge_key_and_no_long_line(file: str) -> None:
+    text = (ROOT / file).read_text()
     tokens = list(YAML(typ="safe", pure=True).scan(text))
-    assert not [token for token in tokens if isinstance(token, AnchorToken | AliasToken)]
+    assert not [token for token in tokens if isinstance(token, AliasToken | AnchorToken)]
     assert "<<" not in text
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_the_first_line_names_the_recipe_and_every_recipe_is_whole() -> None:
-    assert (ROOT / "params.yaml").read_text().startswith("recipe: demo\n")
-    assert all(tuple(recipe) == SECTIONS for recipe in PARAMS["recipes"].values())
+def test_params_yaml_is_what_its_recipe_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "params.yaml").read_text()
+    assert text.startswith("recipe: demo\n")
+    assert text == recipes.render(recipes.read("demo"))
+    assert tuple(PARAMS) == ("recipe", *SECTIONS, "gate")
 
 
-@pytest.mark.parametrize("recipe", PARAMS["recipes"])
-def test_overriding_one_recipe_leaves_the_others_and_the_lines_alone(
-    recipe: str, tmp_path: Path
-) -> None:
+def test_every_key_of_the_defaults_has_its_comment() -> None:
+    for line in (ROOT / "recipes/defaults.yaml").read_text().splitlines():
+        key = line.strip().partition(":")[0]
+        is_entry = line.startswith("  ") and not line.startswith("   ")
+        assert not is_entry or "#" in line or key in ("epochs", "iou", "image_iou"), line
+
+
+def test_overriding_a_parameter_by_dvc_changes_one_line(tmp_path: Path) -> None:
     copy = tmp_path / "params.yaml"
     before = (ROOT / "params.yaml").read_text()
     copy.write_text(before)
-    apply_overrides(copy, [f"recipes.{recipe}.train.epochs=77"])
-    after = YAML(typ="safe", pure=True).load(copy)
-    assert after["recipes"].pop(recipe)["train"]["epochs"] == 77
-    others = {name: sections for name, sections in PARAMS["recipes"].items() if name != recipe}
-    assert after["recipes"] == others
+    apply_overrides(copy, ["train.epochs=77"])
+    assert YAML(typ="safe", pure=True).load(copy)["train"]["epochs"] == 77
     lines = zip(before.splitlines(), copy.read_text().splitlines(), strict=True)
-    changed = [old for old, new in lines if old.strip() != new.strip()]  # it indents lists its way
-    assert len(changed) == 1
+    assert len([old for old, new in lines if old.strip() != new.strip()]) == 1
 
 
 def test_the_lock_agrees_with_commands_parameters_and_code() -> None:
     """The same on a clone without data, where `dvc status` cannot tell."""
-    recipe, lock = PARAMS["recipe"], read("dvc.lock")["stages"]
+    lock = read("dvc.lock")["stages"]
     assert list(lock)
     assert set(lock) == set(STAGES)
     for name, stage in STAGES.items():
         assert lock[name]["cmd"] == stage["cmd"], name
-        assert lock[name]["params"]["params.yaml"] == {
-            f"recipes.{recipe}.{name}": PARAMS["recipes"][recipe][name]
-        }
+        assert lock[name]["params"]["params.yaml"] == {name: PARAMS[name]}
         assert {dep["path"] for dep in lock[name]["deps"]} == set(stage["deps"])
         for dep in lock[name]["deps"]:
             if dep["path"].startswith(CODE):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from petseg.model import backend
-from tests.test_training import plan
+from tests.test_training import train_params
 
 ORIGINAL = Path(__file__).parent / "lite0_activations.npz"  # benchmarks/lite0_activations.py
 
@@ -39,9 +39,9 @@ def test_an_enlarged_photo_is_seen_like_a_larger_one() -> None:
 
     photo = np.load(ORIGINAL, allow_pickle=False)["photo"][None]
     models = []
-    for shape, enlarge in (((64, 64, 3), 2), ((128, 128, 3), 1)):
+    for shape, input_scale in (((64, 64, 3), 2), ((128, 128, 3), 1)):
         photos = keras.Input(shape)
-        models.append(keras.Model(photos, efficientnet_lite.features(photos, enlarge)))
+        models.append(keras.Model(photos, efficientnet_lite.features(photos, input_scale)))
         efficientnet_lite.load(models[-1])
     larger = keras.ops.image.resize(photo.astype(np.float32), (128, 128))
     for found, expected in zip(models[0](photo), models[1](larger), strict=True):
@@ -51,7 +51,7 @@ def test_an_enlarged_photo_is_seen_like_a_larger_one() -> None:
 def test_an_enlarged_photos_first_features_are_at_full_resolution() -> None:
     from petseg.model import unet
 
-    model = unet.build(64, 4, 5, "efficientnet_lite0", enlarge=2)
+    model = unet.build(64, 4, 5, "efficientnet_lite0", input_scale=2)
     assert model.get_layer("skip0").output.shape[1:] == (64, 64, 16 + 4)  # and doubled from below
     assert model.output.shape == (None, 64, 64, 1)
     assert "edges" not in {layer.name for layer in model.layers}
@@ -63,7 +63,7 @@ def test_every_weight_of_the_encoder_is_loaded_and_none_of_the_decoder() -> None
     model, other = (unet.build(64, 4, 5, "efficientnet_lite0") for _ in range(2))
     for layer, again in zip(model.layers, other.layers, strict=True):
         for one, two in zip(layer.get_weights()[:1], again.get_weights(), strict=False):
-            assert (one == two).all() == efficientnet_lite.pretrained(layer), layer.name
+            assert (one == two).all() == efficientnet_lite.is_pretrained(layer), layer.name
 
 
 def test_pretrained_weights_change_by_a_share_of_the_rate() -> None:
@@ -73,7 +73,9 @@ def test_pretrained_weights_change_by_a_share_of_the_rate() -> None:
     from petseg.training import step
 
     model = unet.build(32, 2, 5, "efficientnet_lite0")
-    parts = step.make_optimizers(model, plan(learning_rate=0.01, encoder_rate=0.1), 4)
+    parts = step.make_optimizers(
+        model, train_params(learning_rate=0.01, encoder_lr_multiplier=0.1), 4
+    )
     for part, expected in zip(parts, (0.01, 0.001), strict=True):
         before = [variable.numpy() for variable in part.weights]
         part.optimizer.apply([tf.ones_like(variable) for variable in before], part.weights)

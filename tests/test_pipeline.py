@@ -81,7 +81,7 @@ def test_a_test_the_readme_and_caches_of_python_rerun_nothing(repo: Path) -> Non
 
 def test_switching_recipes_forth_and_back_retrains_nothing(repo: Path) -> None:
     first = (repo / "reports/metrics.json").read_text()
-    assert "recipe: other" in run_in(repo, "petseg", "use", "other")
+    assert "recipe other" in run_in(repo, "petseg", "use", "other")
     assert "train" in ran(run_in(repo, "dvc", "repro"))
     run_in(repo, "git", "commit", "-qam", "other recipe")
     run_in(repo, "petseg", "use", "tiny")
@@ -106,7 +106,7 @@ def test_plots_and_experiments_work_as_a_dvc_user_expects(repo: Path) -> None:
         "Pixels by truth and prediction",
     ):
         assert title in html
-    run_in(repo, "dvc", "exp", "run", "-S", "recipes.tiny.train.epochs=3")
+    run_in(repo, "dvc", "exp", "run", "-S", "train.epochs=3")
     assert len((repo / "reports/history.csv").read_text().splitlines()) == 1 + 3
     assert "epochs" in run_in(repo, "dvc", "exp", "show", "--only-changed", "--md")
 
@@ -140,8 +140,7 @@ def test_a_downloaded_archive_lies_on_the_disk_once(repo: Path, tmp_path: Path) 
     shutil.rmtree(repo / ".dvc/cache")  # which has the same archive, drawn
     digests = [files.sha256(copies / name) for name in (archives.IMAGES, archives.ANNOTATIONS)]
     with serving((copies / archives.IMAGES).read_bytes()) as server:
-        recipes = with_archives([server.address, str(copies)], *digests)
-        (repo / "params.yaml").write_text(recipes)
+        (repo / "params.yaml").write_text(with_archives([server.address, str(copies)], *digests))
         run_in(repo, "dvc", "repro", "download")
     # one file, three names: what DVC tracks, its cache, and what is kept for later
     assert (repo / "data/raw/images.tar.gz").stat().st_nlink == 3

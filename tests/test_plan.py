@@ -33,7 +33,7 @@ def test_a_parameter_is_named_with_its_old_and_new_value_and_later_stages_wait(h
     assert told() == {
         "download": ("unchanged", ()),
         "preprocess": ("unchanged", ()),
-        "train": ("changed", ("recipes.tiny.train.epochs 2 → 3",)),
+        "train": ("changed", ("train.epochs 2 → 3",)),
         "evaluate": ("waits for train", ()),
         "report": ("waits for evaluate", ()),
     }
@@ -104,7 +104,7 @@ def test_the_command_prints_a_table_and_json(here: Path) -> None:
     replace(here / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
     lines = run_in(here, "petseg", "plan").splitlines()
     assert lines[0].split() == ["stage", "state", "because"]
-    assert lines[3].split(maxsplit=2)[2] == "recipes.tiny.train.learning_rate 0.01 → 0.02"
+    assert lines[3].split(maxsplit=2)[2] == "train.learning_rate 0.01 → 0.02"
     assert lines[4].split() == ["evaluate", "waits", "for", "train"]
     rows = json.loads(run_in(here, "petseg", "plan", "--json"))
     assert [row["stage"] for row in rows] == STAGES

@@ -50,7 +50,7 @@ def run_stage(raw: Path, target: Path, max_rejected: int = 9) -> dict[str, str]:
     """Run the conversion; return the reasons by name."""
     target.mkdir()
     convert.convert_archives(
-        raw, target, image_size=16, val_share=0.25, seed=1, max_rejected=max_rejected
+        raw, target, image_size=16, val_fraction=0.25, seed=1, max_rejected=max_rejected
     )
     with (target / "rejected.csv").open() as file:
         return {row["name"]: f"{row['split']}: {row['reason']}" for row in csv.DictReader(file)}
@@ -92,7 +92,7 @@ def test_what_cannot_be_used_is_set_aside_with_its_split_and_reason(tmp_path: Pa
         pack(tmp_path / "raw", **changed),
         target,
         image_size=16,
-        val_share=0.4,
+        val_fraction=0.4,
         seed=4,
         max_rejected=9,
     )

@@ -51,8 +51,8 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "same": ("params.yaml", "gallery: 4", "gallery: 1"),
         "better": (
             "params.yaml",
-            "epochs: 1\n      patience: 0",
-            "epochs: 30\n      patience: 0",
+            "epochs: 1\n  patience: 0",
+            "epochs: 30\n  patience: 0",
         ),
         "broken": (
             "stages/evaluate.py",
@@ -151,12 +151,12 @@ def test_the_working_tree_is_compared_by_default_and_stale_results_are_told(
     copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
     assert "Head: the working tree" in run_in(copy, "petseg", "review", "broken")
     assert decided(copy, "broken")[0] == 0
-    replace(copy / "params.yaml", "epochs: 30\n      patience: 0", "epochs: 31\n      patience: 0")
+    replace(copy / "params.yaml", "epochs: 30\n  patience: 0", "epochs: 31\n      patience: 0")
     text = run_in(copy, "petseg", "review", "broken")
-    assert "The results of the working tree are not of its code: recipes.tiny.train changed" in text
+    assert "The results of the working tree are not of its code: train changed" in text
     code, why = decided(copy, "broken")
     assert code == 4
-    assert "recipes.tiny.train changed after train ran: run `dvc repro`" in why
+    assert "train changed after train ran: run `dvc repro`" in why
 
 
 def test_a_detached_head_and_a_worktree_review_like_any_other(

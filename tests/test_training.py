@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
     from petseg.training.checkpoint import EpochRow, State
-    from petseg.training.settings import Schedule
+    from petseg.training.settings import TrainParams
 
 FACTS = (16, 0.5, "pet", "tiny", "abc", 1, {"keras": "3"})
 
@@ -49,24 +49,32 @@ def build(seed: int = 1) -> "keras.Model":
     return unet.build(16, 4, 2, "plain")
 
 
-def plan(**changes: Any) -> "Schedule":
-    from petseg.training.settings import Schedule
+def train_params(**changes: Any) -> "TrainParams":
+    """Return the parameters of a short training, with changes."""
+    from petseg.training.settings import TrainParams
 
     usual: dict[str, Any] = {
+        "encoder": "plain",
+        "input_scale": 1,
+        "base_channels": 4,
+        "depth": 2,
+        "precision": "float32",
         "epochs": 5,
         "patience": 0,
         "batch_size": 8,
         "loss": "bce",
         "learning_rate": 0.01,
-        "encoder_rate": 1,
-        "decay": "none",
+        "encoder_lr_multiplier": 1,
+        "lr_schedule": "none",
         "border": "pet",
         "flip": True,
         "crop": 1,
         "colour": 0,
+        "flip_tta": False,
+        "snapshots": 1,
         "seed": 1,
     }
-    return Schedule(**usual | changes)
+    return TrainParams(**usual | changes)
 
 
 def history(state: "State | None" = None, **changes: Any) -> list["EpochRow"]:
@@ -75,7 +83,7 @@ def history(state: "State | None" = None, **changes: Any) -> list["EpochRow"]:
 
     model, train, val, state = build(), squares(40), squares(8), state or checkpoint.State()
     epochs = loop.train_epochs(
-        model, train, val, plan(**changes), state, lambda _: None, lambda: False
+        model, train, val, train_params(**changes), state, lambda _: None, lambda: False
     )
     return [row for row, _ in epochs]
 
@@ -101,7 +109,7 @@ def test_the_mirror_average_is_the_mean_of_what_both_images_give(tmp_path: Path)
     from petseg.model import keras_file, metadata, unet
 
     photos = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    one, both = (unet.with_probabilities(build(), mirror_average=each) for each in (False, True))
+    one, both = (unet.with_probabilities(build(), flip_tta=each) for each in (False, True))
     found, of_mirrors = (np.asarray(one(each)) for each in (photos, photos[:, :, ::-1]))
     assert np.abs(found - of_mirrors[:, :, ::-1]).max() > 0.01  # it is not symmetric by itself
     expected = (found + of_mirrors[:, :, ::-1]) / 2
@@ -154,10 +162,10 @@ def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
 
     split = squares(10)
     split.photos[:] = np.arange(10, dtype=np.uint8)[:, None, None, None]
-    schedule = plan(batch_size=4, flip=False)
+    settings = train_params(batch_size=4, flip=False)
     orders = [
         np.concatenate(
-            [photos[:, 0, 0, 0] for photos, _ in batches.train_batches(split, schedule, epoch)]
+            [photos[:, 0, 0, 0] for photos, _ in batches.train_batches(split, settings, epoch)]
         )
         for epoch in (1, 2)
     ]
@@ -168,9 +176,9 @@ def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
 def test_the_batches_after_those_done_are_the_same_as_if_all_were_made() -> None:
     from petseg.training import batches
 
-    schedule = plan(batch_size=4, crop=0.5, colour=0.3)
-    whole = list(batches.train_batches(squares(18), schedule, 3))
-    rest = list(batches.train_batches(squares(18), schedule, 3, done=8))
+    settings = train_params(batch_size=4, crop=0.5, colour=0.3)
+    whole = list(batches.train_batches(squares(18), settings, 3))
+    rest = list(batches.train_batches(squares(18), settings, 3, skip=8))
     assert [len(photos) for photos, _ in rest] == [4, 4, 2]
     for made, again in zip(whole[2:], rest, strict=True):
         assert [(a == b).all() for a, b in zip(made, again, strict=True)] == [True, True]
@@ -214,7 +222,7 @@ def test_the_rate_stays_or_falls_along_a_cosine() -> None:
     from petseg.training import step
 
     def rates(**changes: Any) -> list[float]:
-        (part,) = step.make_optimizers(build(), plan(epochs=2, **changes), 40)  # 10 steps
+        (part,) = step.make_optimizers(build(), train_params(epochs=2, **changes), 40)  # 10 steps
         found = []
         for number in range(10):
             part.optimizer.iterations.assign(number)
@@ -222,7 +230,7 @@ def test_the_rate_stays_or_falls_along_a_cosine() -> None:
         return found
 
     assert rates() == pytest.approx([0.01] * 10)
-    falling = rates(decay="cosine")
+    falling = rates(lr_schedule="cosine")
     assert falling[0] == pytest.approx(0.01)
     assert falling[5] == pytest.approx(0.005)  # half of the way
     assert falling[-1] == pytest.approx(0.01 * (1 + np.cos(0.9 * np.pi)) / 2)
@@ -260,12 +268,10 @@ def test_in_bfloat16_it_learns_and_keeps_weights_and_logits_in_float32() -> None
 def test_equal_weights_give_equal_bytes_and_the_file_predicts_alike(tmp_path: Path) -> None:
     from petseg.model import keras_file, metadata, unet
 
-    model = unet.with_probabilities(build(), mirror_average=False)
+    model = unet.with_probabilities(build(), flip_tta=False)
     facts = metadata.Metadata(*FACTS)
     keras_file.save(model, facts, tmp_path / "a.keras")
-    keras_file.save(
-        unet.with_probabilities(build(), mirror_average=False), facts, tmp_path / "b.keras"
-    )
+    keras_file.save(unet.with_probabilities(build(), flip_tta=False), facts, tmp_path / "b.keras")
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     loaded, found = keras_file.load(tmp_path / "a.keras")
     photos = squares(2).photos

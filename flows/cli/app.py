@@ -34,9 +34,8 @@ EXAMPLES = """examples:
 def check_params(asked: argparse.Namespace) -> None:
     """Check a recipe."""
     from flows.workspace import recipes
-    from petseg import params
 
-    print(f"{params.FILE}: recipe {recipes.check_params(asked.recipe)} is fine")
+    print(f"{recipes.check_params(asked.recipe)}: all parameters are fine")
 
 
 def use(asked: argparse.Namespace) -> None:
@@ -45,9 +44,9 @@ def use(asked: argparse.Namespace) -> None:
     from petseg import params
 
     if recipes.use(asked.recipe):
-        print(f"{params.FILE}: the first line is now `recipe: {asked.recipe}`")
+        print(f"{params.FILE} is now the recipe {asked.recipe}")
     else:
-        print(f"{params.FILE}: recipe {asked.recipe} is active already")
+        print(f"{params.FILE} is the recipe {asked.recipe} already")
 
 
 def plan(asked: argparse.Namespace) -> None:
@@ -64,9 +63,10 @@ def run(asked: argparse.Namespace) -> None:
 
     from flows import server
     from flows.retrain import retrain
-    from petseg import params
+    from flows.workspace import recipes
 
-    params.read_recipe(asked.recipe)  # before a server is looked for
+    if asked.recipe:
+        recipes.read(asked.recipe)  # before a server is looked for
     with server.use_server():
         try:
             state = retrain(
@@ -85,9 +85,10 @@ def serve(asked: argparse.Namespace) -> None:
     """Keep a schedule, until stopped."""
     from flows import server
     from flows.retrain import keep_schedule
-    from petseg import params
+    from flows.workspace import recipes
 
-    params.read_recipe(asked.recipe)  # before a server is looked for
+    if asked.recipe:
+        recipes.read(asked.recipe)  # before a server is looked for
     server.require_server()
 
     wanted = {"recipe": asked.recipe, "force": asked.force, "propose": asked.propose}

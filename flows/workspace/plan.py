@@ -11,7 +11,6 @@ import networkx as nx
 from dvc.dependency.param import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
-from ruamel.yaml import YAML
 
 from petseg.errors import UserError
 from petseg.review import changes
@@ -109,7 +108,7 @@ def stage_faults(stage: Any, makers: dict[str, Any]) -> tuple[list[str], list[st
     own, gone, inputs = [], [], {}
     for dep in stage.deps:
         if isinstance(dep, ParamsDependency):
-            own += parameter_changes(stage, dep)
+            own += parameter_changes(dep)
         elif what := dep.status():
             path = str(dep)
             if maker := maker_of(path, makers):
@@ -140,8 +139,8 @@ def maker_of(path: str, makers: dict[str, Any]) -> str:
     return ""
 
 
-def parameter_changes(stage: Any, dep: Any) -> list[str]:
-    """Return in words what changed in a stage's parameters: `recipes.demo.train.epochs 6 → 8`."""
+def parameter_changes(dep: Any) -> list[str]:
+    """Return in words what changed in a stage's parameters: `train.epochs 6 → 8`."""
     before = dep.hash_info.value or {}
     now = dep.read_params()
     words = []
@@ -153,20 +152,8 @@ def parameter_changes(stage: Any, dep: Any) -> list[str]:
                 for name, old, new in moved
             ]
         else:
-            words.append(new_section(stage, key))
+            words.append(f"{key} is new")
     return words
-
-
-def new_section(stage: Any, key: str) -> str:
-    """Return what to say of a parameter that dvc.lock does not hold: mostly another recipe's."""
-    lock = Path(stage.repo.root_dir) / "dvc.lock"
-    params = YAML(typ="safe").load(lock)["stages"][stage.name].get("params", {})
-    before = [old for section in params.values() for old in section]
-    for old in before:
-        known, chosen = old.split("."), key.split(".")
-        if len(known) == len(chosen) == 3 and known[::2] == chosen[::2]:
-            return f"recipe {known[1]} → {chosen[1]}"
-    return f"{key} is new"
 
 
 def as_json(rows: Sequence[Row]) -> str:

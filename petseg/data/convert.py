@@ -150,7 +150,7 @@ def write_trimaps(unsorted: Path, size: int, rows: list[int], path: Path) -> sum
 
 
 def assign(
-    found: Annotations, val_share: float, seed: int
+    found: Annotations, val_fraction: float, seed: int
 ) -> tuple[dict[str, str], list[Rejected]]:
     """Return each name's split, and the names that are in no split for being listed twice."""
     twice = archives.listed_twice(found.lists)
@@ -162,11 +162,11 @@ def assign(
         Rejected(name, places.partition(".")[0], f"listed twice: {places}")
         for name, places in twice.items()
     ]
-    return splits.assign(trainval, test, val_share, seed), rejected
+    return splits.assign(trainval, test, val_fraction, seed), rejected
 
 
 def convert_archives(
-    raw: Path, target: Path, *, image_size: int, val_share: float, seed: int, max_rejected: int
+    raw: Path, target: Path, *, image_size: int, val_fraction: float, seed: int, max_rejected: int
 ) -> None:
     """Turn the two archives in `raw` into arrays in `target`, an empty folder.
 
@@ -174,7 +174,7 @@ def convert_archives(
         raw: folder with images.tar.gz and annotations.tar.gz.
         target: where train/, val/, test/, rejected.csv and summary.json are written.
         image_size: side in pixels of the square that every photo is resized to.
-        val_share: share of the trainval photos of each breed that validate, 0 to 1.
+        val_fraction: share of the trainval photos of each breed that validate, 0 to 1.
         seed: decides which photos validate.
         max_rejected: how many photos may be set aside.
 
@@ -185,7 +185,7 @@ def convert_archives(
     with ExitStack() as stack:
         unsorted = target / "trimaps.npy"
         found = read_annotations(raw / archives.ANNOTATIONS, image_size, unsorted)
-        assigned, rejected = assign(found, val_share, seed)
+        assigned, rejected = assign(found, val_fraction, seed)
         writer = Writer(target, image_size, stack)
         rejected += fill(writer, raw / archives.IMAGES, found, assigned)
     rejected.sort(key=lambda row: row.name)

@@ -2,13 +2,18 @@
 
 from typing import Literal
 
-PET, BACKGROUND, BORDER = 1, 2, 3  # a trimap's values
-Border = Literal["pet", "background", "ignored"]
-CLASSES = (PET, BORDER, BACKGROUND)
+PET, BACKGROUND, BORDER = 1, 2, 3  # the values of a trimap's pixels
+Border = Literal["pet", "background", "ignored"]  # what the border band counts as
+CLASSES = (PET, BORDER, BACKGROUND)  # the order of classes in counts and histograms
 
-# rows of the histogram that are truly pet, and truly background, under each border policy
+# the classes that are foreground and those that are background, under each border policy
+FOREGROUND_AND_BACKGROUND: dict[Border, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "pet": ((PET, BORDER), (BACKGROUND,)),
+    "background": ((PET,), (BORDER, BACKGROUND)),
+    "ignored": ((PET,), (BACKGROUND,)),
+}
+# the same as positions in CLASSES
 TRUTH: dict[Border, tuple[list[int], list[int]]] = {
-    "pet": ([0, 1], [2]),
-    "background": ([0], [1, 2]),
-    "ignored": ([0], [2]),
+    border: ([CLASSES.index(c) for c in foreground], [CLASSES.index(c) for c in background])
+    for border, (foreground, background) in FOREGROUND_AND_BACKGROUND.items()
 }

@@ -11,11 +11,11 @@ SPLITS = ("train", "val", "test")
 
 
 def assign(
-    trainval: Iterable[Entry], test: Iterable[Entry], val_share: float, seed: int
+    trainval: Iterable[Entry], test: Iterable[Entry], val_fraction: float, seed: int
 ) -> dict[str, str]:
     """Return each listed name's split: the official test list, and trainval divided by breed."""
     trainval = list(trainval)
-    validation = stratified(trainval, val_share, seed)
+    validation = stratified(trainval, val_fraction, seed)
     splits = {entry.name: "val" if entry.name in validation else "train" for entry in trainval}
     return splits | dict.fromkeys((entry.name for entry in test), "test")
 

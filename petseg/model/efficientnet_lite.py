@@ -35,16 +35,16 @@ PARTS = {  # of a block, as the file names them: the convolution, and its batch 
 }
 
 
-def features(photos: KerasTensor, enlarge: int = 1) -> list[KerasTensor]:
+def features(photos: KerasTensor, input_scale: int = 1) -> list[KerasTensor]:
     """Return the last features of each resolution, from a half of what is seen to a 32nd.
 
     Args:
         photos: (n, size, size, 3), RGB from 0 to 255, size divisible by 32.
-        enlarge: how many times as large, bilinearly, the network sees them.
+        input_scale: how many times as large, bilinearly, the network sees them.
     """
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(photos)
-    if enlarge > 1:
-        x = layers.UpSampling2D(enlarge, interpolation="bilinear", name="enlarge")(x)
+    if input_scale > 1:
+        x = layers.UpSampling2D(input_scale, interpolation="bilinear", name="input_scale")(x)
     x = layers.Conv2D(STEM, 3, 2, padding="same", activation="relu6", name="stem")(x)
     found, number = [x], 0
     for repeats, kernel, stride, expansion, channels in STAGES:
@@ -78,7 +78,7 @@ def block(
     return x
 
 
-def pretrained(layer: keras.Layer) -> bool:
+def is_pretrained(layer: keras.Layer) -> bool:
     """Return whether a layer of a model has weights that `load` gives."""
     name, _, part = layer.name.partition("_")
     return layer.name == "stem" or (name.startswith("block") and bool(part) and part in PARTS)
@@ -93,7 +93,7 @@ def load(model: keras.Model) -> None:
     package = metadata.distribution(PACKAGE)
     path = package.locate_file(f"{PACKAGE.replace('-', '_')}/models/{FILE}")
     tensors = torch_weights.read(Path(str(path)), SHA256)
-    for layer in filter(pretrained, model.layers):
+    for layer in filter(is_pretrained, model.layers):
         name, _, part = layer.name.partition("_")
         prefix = f"_blocks.{name.removeprefix('block')}." if part else ""
         layer.set_weights(folded(tensors, *(prefix + each for each in PARTS[part])))

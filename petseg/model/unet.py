@@ -11,7 +11,7 @@ Encoder = Literal["plain", "strided", "efficientnet_lite0"]
 
 
 def build(
-    size: int, base_channels: int, depth: int, encoder: Encoder, enlarge: int = 1
+    size: int, base_channels: int, depth: int, encoder: Encoder, input_scale: int = 1
 ) -> keras.Model:
     """Return the network that is asked for; what is not pretrained has random weights.
 
@@ -20,7 +20,7 @@ def build(
         base_channels: channels at full resolution.
         depth: number of halvings; 5 for efficientnet_lite0.
         encoder: what halves the resolution, see `plain`, `strided` and `pretrained`.
-        enlarge: times that photos are enlarged for a pretrained encoder, 1 or 2.
+        input_scale: times that photos are enlarged for a pretrained encoder, 1 or 2.
 
     Returns:
         A model from photos (n, size, size, 3), uint8 RGB, to logits (n, size, size, 1),
@@ -28,7 +28,7 @@ def build(
     """
     photos = layers.Input((size, size, 3), dtype="uint8", name="photos")
     if encoder == "efficientnet_lite0":
-        x = pretrained(photos, base_channels, enlarge)
+        x = pretrained(photos, base_channels, input_scale)
     else:
         x = {"plain": plain, "strided": strided}[encoder](photos, base_channels, depth)
     logits = layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
@@ -99,15 +99,15 @@ def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
     return light_decoder([edges(full, base_channels), *found], base_channels, normalised=True)
 
 
-def pretrained(photos: KerasTensor, base_channels: int, enlarge: int) -> KerasTensor:
+def pretrained(photos: KerasTensor, base_channels: int, input_scale: int) -> KerasTensor:
     """Return the features of the light decoder on EfficientNet-Lite0 at full resolution.
 
     Photos much smaller than ImageNet's 224 pixels show the encoder smaller things than it has
     learned (Touvron et al. 2019, arXiv:1906.06423). Enlarged twice, its first features are at
     full resolution themselves.
     """
-    found = efficientnet_lite.features(photos, enlarge)
-    if enlarge == 1:
+    found = efficientnet_lite.features(photos, input_scale)
+    if input_scale == 1:
         full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_full")(photos)
         found.insert(0, edges(full, base_channels))
     return light_decoder(found, base_channels, normalised=False)
@@ -151,15 +151,15 @@ def norm_relu(x: KerasTensor, name: str) -> KerasTensor:
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def with_probabilities(model: keras.Model, mirror_average: bool) -> keras.Model:
+def with_probabilities(model: keras.Model, flip_tta: bool) -> keras.Model:
     """Return the same network with its logits made probabilities, (n, size, size, 1).
 
     Args:
         model: from photos to logits; its weights are shared, not copied.
-        mirror_average: predict the mirror image, too, and return the mean of both.
+        flip_tta: predict the mirror image, too, and return the mean of both.
     """
     sigmoid = layers.Activation("sigmoid", dtype="float32", name="pet")
-    if not mirror_average:
+    if not flip_tta:
         return keras.Model(model.input, sigmoid(model.output), name="unet")
     photos = layers.Input(model.input.shape[1:], dtype="uint8", name="photos")
     both = [sigmoid(model(photos)), mirrored(sigmoid(model(mirrored(photos))))]

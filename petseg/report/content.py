@@ -120,7 +120,8 @@ def as_yaml(sections: Mapping[str, Any]) -> str:
 def shared_content(reports: Path, found: Mapping[str, files.Rows]) -> dict[str, Any]:
     """Return what page and model card both tell."""
     numbers, data = (files.read_json(reports / f"{name}.json") for name in ("metrics", "data"))
-    recipe, sections = params.read_recipe(None)
+    recipe, document = params.active_recipe(), params.read_yaml(params.FILE)
+    sections = {key: document[key] for key in document if key not in ("recipe", "gate")}
     headline = render.headline(numbers, found["intervals"])
     return {
         "recipe": recipe,

@@ -57,9 +57,15 @@ class Results:
 
     @property
     def sections(self) -> dict[str, Any]:
-        """The active recipe's sections by stage."""
-        found = self.params.get("recipes", {}).get(self.recipe)
-        return found if isinstance(found, dict) else {}
+        """The sections of params.yaml by stage.
+
+        Before it was flat, params.yaml held every recipe, and these are the active one's.
+        """
+        old_form = self.params.get("recipes")
+        if isinstance(old_form, dict):
+            sections = old_form.get(self.recipe)
+            return sections if isinstance(sections, dict) else {}
+        return {key: value for key, value in self.params.items() if key not in ("recipe", "gate")}
 
 
 def read(label: str, commit: str, get: Read) -> Results:

@@ -1,8 +1,7 @@
-"""A training from its parameters to the model of the best epoch, resumed where it was."""
+"""A training from its parameters to the model of the best epoch, resumed where it was killed."""
 
 import hashlib
 import sys
-from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +14,15 @@ from petseg.data.arrays import Split
 from petseg.errors import UserError
 from petseg.evaluation import thresholds
 from petseg.model import backend
+from petseg.model.metadata import Metadata
 from petseg.training import checkpoint, signals
-from petseg.training.settings import Params
+from petseg.training.checkpoint import EpochRow, State, Timing
+from petseg.training.settings import TrainParams
 
 if TYPE_CHECKING:
     import keras
 
-    from petseg.model.metadata import Metadata
-    from petseg.training.checkpoint import EpochRow, State, Timing
-    from petseg.training.settings import Schedule
-
-TEMPORARY = "exps"  # in the path of the copies in which `dvc exp run --temp` and --queue work
+DVC_COPIES = "exps"  # in the path of the copies in which `dvc exp run --temp` and --queue work
 
 
 def data_hash(*splits: Split) -> str:
@@ -34,127 +31,139 @@ def data_hash(*splits: Split) -> str:
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
-def schedule(settings: Params) -> "Schedule":
-    """Return what the training loop needs of the parameters."""
-    from petseg.training.settings import Schedule
-
-    return Schedule(**{field.name: getattr(settings, field.name) for field in fields(Schedule)})
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that compute."""
+    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
 def snapshot_rows(val: Split, count: int) -> list[int]:
-    """Return rows spread over the validation set, for the animation."""
+    """Return rows spread evenly over the validation split, for the animation."""
     return [int(row) for row in np.linspace(0, len(val) - 1, min(count, len(val)))]
 
 
-def progress_line(row: "EpochRow", timing: "Timing", epochs: int, best: bool) -> str:
+def progress_line(row: EpochRow, timing: Timing, epochs: int, is_best: bool) -> str:
     """Return one line for the terminal or a log."""
     minutes, seconds = divmod(round((epochs - row.epoch) * timing.seconds), 60)
     return (
         f"epoch {row.epoch:>3}/{epochs}  loss {row.loss:.4f}  accuracy {row.accuracy:.4f}  iou {row.iou:.4f}  "
         f"val_loss {row.val_loss:.4f}  val_accuracy {row.val_accuracy:.4f}  val_iou {row.val_iou:.4f}  "
-        f"{timing.photos_per_second:.0f} photos/s  {minutes} min {seconds:02} s left{'  best so far' if best else ''}"
+        f"{timing.photos_per_second:.0f} photos/s  {minutes} min {seconds:02} s left{'  best so far' if is_best else ''}"
     )
 
 
-def load_state(file: Path, settings: Params) -> "State":
-    """Return the state to go on from: a killed run's, or that of a new training.
+def load_state(file: Path, settings: TrainParams) -> State:
+    """Return the state to resume from, or that of a new training.
 
-    What has been trained to its end and stands in dvc.lock is over: to train it again was asked
-    for. What DVC could not commit is only written again.
+    A finished training that stands in dvc.lock is not resumed: somebody wants it trained again.
+    One that DVC could not commit is not trained again, only written again.
     """
-    from petseg.training.checkpoint import State
-
-    checkpoint.clear(file.parent)
-    found = checkpoint.load(file)
-    if found is None:
-        if TEMPORARY in Path.cwd().parts:
-            print("in a temporary copy of DVC's: if this run is killed, the next starts over")
+    checkpoint.remove_committed(file.parent)
+    saved = checkpoint.load(file)
+    if saved is None:
+        if DVC_COPIES in Path.cwd().parts:
+            print("this is a temporary copy of DVC's: if this run is killed, the next starts over")
         return State()
-    state = State.unpacked(*found)
+    state = State.unpacked(*saved)
     if state.is_finished(settings.epochs, settings.patience):
-        print("trained to its end before, but not committed: written again", flush=True)
+        print(
+            "this training was finished but not committed: the model is written again", flush=True
+        )
     else:
-        print(f"going on with epoch {state.epoch}, {state.batches} steps of it done", flush=True)
+        print(f"resuming epoch {state.epoch} after {state.batches} steps", flush=True)
     return state
 
 
 def train_model(
-    settings: Params, recipe: str, train: Split, val: Split, file: Path, log: Path
-) -> tuple["keras.Model", "State"]:
-    """Train, a line per epoch; return the network with the weights kept, and how it got there.
+    settings: TrainParams, recipe: str, train: Split, val: Split, file: Path, log: Path
+) -> tuple["keras.Model", State]:
+    """Train and print a line per epoch; return the model of the best epoch, and the state.
+
+    Args:
+        settings: the parameters of the training.
+        recipe: the recipe's name, for the model's metadata.
+        train: the split to train on.
+        val: the split that decides which epoch is the best.
+        file: where the state is saved, to resume from.
+        log: the CSV of the epochs' times.
 
     Raises:
-        UserError: the loss is no number any more; the last good model then lies beside `file`.
+        UserError: the loss is NaN or far too high; the best model so far lies beside `file`.
         SystemExit: SIGTERM or Ctrl-C; the state is saved in `file`.
     """
     backend.start(settings.seed, settings.precision)
-    # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
+    # TensorFlow takes seconds to import, and a wrong parameter is reported before that.
     from petseg.inference import segmenter
     from petseg.model import keras_file, unet
-    from petseg.training import checkpoint, loop
+    from petseg.training import loop
 
-    network = settings.base_channels, settings.depth, settings.encoder, settings.enlarge
-    model = unet.build(train.size, *network)
-    whole = unet.with_probabilities(model, settings.mirror_average)
-    shown = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
+    model = unet.build(
+        train.size,
+        settings.base_channels,
+        settings.depth,
+        settings.encoder,
+        settings.input_scale,
+    )
+    predictor = unet.with_probabilities(model, settings.flip_tta)
+    snapshots = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
     print(
         f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"
     )
     state = load_state(file, settings)
     if not state.frames:
-        state.frames.append(segmenter.probabilities(whole, shown))
-    with signals.deferred_signals() as asked:
+        state.frames.append(segmenter.probabilities(predictor, snapshots))
+    with signals.deferred_signals() as request:
         epochs = loop.train_epochs(
             model,
             train,
             val,
-            schedule(settings),
+            settings,
             state,
             lambda state: checkpoint.save(file, *state.packed()),
-            asked.is_set,
+            request.is_set,
         )
         try:
             for row, timing in epochs:
-                state.frames.append(segmenter.probabilities(whole, shown))
-                files.write_rows(log, checkpoint.Timing, state.timings)
-                print(
-                    progress_line(row, timing, settings.epochs, row is state.best_epoch), flush=True
-                )
+                state.frames.append(segmenter.probabilities(predictor, snapshots))
+                files.write_rows(log, Timing, state.timings)
+                is_best = row is state.best_epoch
+                print(progress_line(row, timing, settings.epochs, is_best), flush=True)
         except loop.StoppedError:
-            print(f"stopped in epoch {state.epoch}; the next run goes on from there", flush=True)
-            sys.exit(asked.exit_code)
+            print(f"stopped in epoch {state.epoch}; the next run resumes there", flush=True)
+            sys.exit(request.exit_code)
         except loop.DivergedError as error:
             if not state.history:
                 raise UserError(f"{error}; no epoch was done") from None
             model.set_weights(state.best)
-            good = file.with_name("last_good.keras")
-            known = make_metadata(whole, settings, recipe, train, val, state.best_epoch.epoch)
-            keras_file.save(whole, known, good)
-            raise UserError(
-                f"{error}; epoch {state.best_epoch.epoch}, the best so far, is kept in {good}"
-            ) from None
+            last_good = file.with_name("last_good.keras")
+            best = state.best_epoch.epoch
+            description = make_metadata(predictor, settings, recipe, train, val, best)
+            keras_file.save(predictor, description, last_good)
+            raise UserError(f"{error}; epoch {best}, the best so far, is in {last_good}") from None
     model.set_weights(state.best)
-    return whole, state
+    return predictor, state
 
 
-def best_threshold(model: "keras.Model", val: Split, settings: Params) -> float:
+def best_threshold(model: "keras.Model", val: Split, settings: TrainParams) -> float:
     """Return the threshold with the highest validation IoU under the training's border policy."""
     from petseg.inference import segmenter
 
     counts = np.zeros((len(labels.CLASSES), thresholds.LEVELS), np.int64)
     for start in range(0, len(val), settings.batch_size):
-        part = slice(start, start + settings.batch_size)
-        found = segmenter.probabilities(model, np.asarray(val.photos[part]))
-        counts += thresholds.histogram(np.asarray(val.trimaps[part]), found)
+        batch = slice(start, start + settings.batch_size)
+        probabilities = segmenter.probabilities(model, np.asarray(val.photos[batch]))
+        counts += thresholds.histogram(np.asarray(val.trimaps[batch]), probabilities)
     return thresholds.best_threshold(counts, settings.border)
 
 
 def make_metadata(
-    model: "keras.Model", settings: Params, recipe: str, train: Split, val: Split, epoch: int
-) -> "Metadata":
-    """Return what the model's file says of the model."""
-    from petseg.model.metadata import Metadata
-
+    model: "keras.Model",
+    settings: TrainParams,
+    recipe: str,
+    train: Split,
+    val: Split,
+    epoch: int,
+) -> Metadata:
+    """Return what is stored in the model's file beside its weights."""
     return Metadata(
         image_size=train.size,
         threshold=best_threshold(model, val, settings),
@@ -166,29 +175,23 @@ def make_metadata(
     )
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of what computes."""
-    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
-
-
 def write_outputs(
-    target: Path,
+    folder: Path,
     model: "keras.Model",
-    known: "Metadata",
-    state: "State",
+    description: Metadata,
+    state: State,
     val: Split,
-    settings: Params,
+    settings: TrainParams,
 ) -> None:
-    """Write the stage's outputs."""
+    """Write model.keras, history.csv and snapshots.npz; the folder appears only when complete."""
     from petseg.model import keras_file
-    from petseg.training import checkpoint
 
     rows = snapshot_rows(val, settings.snapshots)
-    with files.atomic_folder(target) as folder:
-        keras_file.save(model, known, folder / "model.keras")
-        files.write_rows(folder / "history.csv", checkpoint.EpochRow, state.history)
+    with files.atomic_folder(folder) as partial:
+        keras_file.save(model, description, partial / "model.keras")
+        files.write_rows(partial / "history.csv", EpochRow, state.history)
         np.savez(
-            folder / "snapshots.npz",
+            partial / "snapshots.npz",
             photos=np.asarray(val.photos[rows]),
             trimaps=val.trimaps[rows],
             probabilities=np.stack(state.frames),

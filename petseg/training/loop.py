@@ -1,4 +1,4 @@
-"""The training loop: epochs over the memory maps, the step, and the history."""
+"""The training loop: epochs over the split, a checkpoint after each, and when to stop."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,138 +13,145 @@ from petseg.errors import UserError
 from petseg.training import batches, step
 from petseg.training.batches import Batch
 from petseg.training.checkpoint import EpochRow, State, Timing
-from petseg.training.settings import Schedule
+from petseg.training.settings import TrainParams
 from petseg.training.step import OptimizerGroup, Step
 
-EXPLODED = 100.0  # nats per pixel; a network that knows nothing has 0.69
+MAX_LOSS = 100.0  # nats per pixel; a network that guesses has 0.69
 
 
 class StoppedError(Exception):
-    """The training was asked to stop, and has saved its state."""
+    """The training was asked to stop, and its state is saved."""
 
 
 class DivergedError(UserError):
-    """The loss is no number any more, or far beyond one."""
+    """The loss is NaN or far too high."""
 
 
 def train_epochs(
     model: keras.Model,
     train: Split,
     val: Split,
-    schedule: Schedule,
+    settings: TrainParams,
     state: State,
     save: Callable[[State], None],
     stop: Callable[[], bool],
 ) -> Iterator[tuple[EpochRow, Timing]]:
-    """Train the model in place from where `state` is; yield after every epoch, then save it.
+    """Train the model in place, starting from `state`; yield after every epoch.
 
-    Training figures are means over the epoch while the weights change, as is usual.
-    Shuffling and augmentation depend on the seed and the epoch alone, so that a state that is
-    gone on with ends as if nothing had come between.
+    Training metrics are means over the epoch while the weights change, as is usual. A training
+    that was interrupted and resumed ends with the same weights as one that never was.
+
+    Args:
+        model: photos (n, size, size, 3), uint8, to logits (n, size, size, 1).
+        train: the split to train on.
+        val: the split that decides which epoch is the best.
+        settings: the parameters of the training.
+        state: where the training starts; it is kept up to date.
+        save: called with the state after every epoch, and before `StoppedError` is raised.
+        stop: whether to stop; called after every step.
 
     Raises:
         StoppedError: `stop()` was true after a step; the state is saved.
-        DivergedError: the loss is no number any more, or above 100 nats per pixel.
+        DivergedError: the loss is NaN, or above 100 nats per pixel.
     """
-    parts = step.make_optimizers(model, schedule, len(train))
-    restore_state(model, parts, state)
-    train_step = step.make_step(model, schedule.loss, schedule.border, parts)
-    val_step = step.make_step(model, schedule.loss, schedule.border, None)
+    groups = step.make_optimizers(model, settings, len(train))
+    restore_state(model, groups, state)
+    train_step = step.make_step(model, settings.loss, settings.border, groups)
+    val_step = step.make_step(model, settings.loss, settings.border, None)
 
-    def keep() -> None:
+    def save_state() -> None:
         state.weights = model.get_weights()
-        state.optimizer = [variable.numpy() for variable in optimizer_variables(parts)]
+        state.optimizer = [variable.numpy() for variable in optimizer_variables(groups)]
         save(state)
 
-    def stepped(sums: np.ndarray, where: str) -> None:
-        check_loss(sums, f"epoch {state.epoch}, {where}", float(parts[0].optimizer.learning_rate))
+    def check_step(sums: np.ndarray, place: str) -> None:
+        rate = float(groups[0].optimizer.learning_rate)
+        check_loss(sums, f"epoch {state.epoch}, {place}", rate)
         if stop():
-            keep()
+            save_state()
             raise StoppedError
 
-    def trained(sums: np.ndarray) -> None:
+    def after_train_step(sums: np.ndarray) -> None:
         state.totals += sums
         state.batches += 1
-        stepped(sums, f"step {state.batches}")
+        check_step(sums, f"step {state.batches}")
 
-    while not state.is_finished(schedule.epochs, schedule.patience):
+    while not state.is_finished(settings.epochs, settings.patience):
         epoch, started = state.epoch, time.perf_counter()
-        done = state.batches * schedule.batch_size
-        rest = batches.train_batches(train, schedule, epoch, done)
-        run_steps(train_step, rest, len(train), f"epoch {epoch}", trained)
-        seconds = time.perf_counter() - started
-        tested = np.zeros(5)
+        skip = state.batches * settings.batch_size
+        epoch_batches = batches.train_batches(train, settings, epoch, skip)
+        run_steps(train_step, epoch_batches, len(train), f"epoch {epoch}", after_train_step)
+        train_seconds = time.perf_counter() - started
+        val_totals = np.zeros(5)
 
-        def validated(sums: np.ndarray, total: np.ndarray = tested) -> None:
-            total += sums
-            stepped(sums, "validation")
+        def after_val_step(sums: np.ndarray, totals: np.ndarray = val_totals) -> None:
+            totals += sums
+            check_step(sums, "validation")
 
-        run_steps(
-            val_step,
-            batches.val_batches(val, schedule.batch_size),
-            len(val),
-            "validation",
-            validated,
-        )
-        whole = round(time.perf_counter() - started, 2)
-        timing = Timing(epoch, whole, round(max(0, len(train) - done) / seconds, 1))
-        row = EpochRow(epoch, *summarise(state.totals), *summarise(tested))
+        val_batches = batches.val_batches(val, settings.batch_size)
+        run_steps(val_step, val_batches, len(val), "validation", after_val_step)
+        photos_per_second = max(0, len(train) - skip) / train_seconds
+        timing = Timing(epoch, round(time.perf_counter() - started, 2), round(photos_per_second, 1))
+        row = EpochRow(epoch, *summarise(state.totals), *summarise(val_totals))
         state.history.append(row)
         state.timings.append(timing)
         if row is state.best_epoch:
             state.best = model.get_weights()
         yield row, timing
         state.epoch, state.batches, state.totals = epoch + 1, 0, np.zeros(5)
-        keep()
+        save_state()
 
 
-def optimizer_variables(parts: list[OptimizerGroup]) -> list[keras.Variable]:
-    """Return what the optimizers remember."""
-    return [variable for part in parts for variable in part.optimizer.variables]
+def optimizer_variables(groups: list[OptimizerGroup]) -> list[keras.Variable]:
+    """Return the moments and step counts of all optimizers."""
+    return [variable for group in groups for variable in group.optimizer.variables]
 
 
-def restore_state(model: keras.Model, parts: list[OptimizerGroup], state: State) -> None:
-    """Give network and optimizers what they had when the state was saved."""
+def restore_state(model: keras.Model, groups: list[OptimizerGroup], state: State) -> None:
+    """Set the weights of network and optimizers to those of the state; a new state has none."""
     if state.weights:
         model.set_weights(state.weights)
-        for variable, value in zip(optimizer_variables(parts), state.optimizer, strict=True):
+        for variable, value in zip(optimizer_variables(groups), state.optimizer, strict=True):
             variable.assign(value)
 
 
 def run_steps(
     step: Step,
-    made: Iterator[Batch],
+    step_batches: Iterator[Batch],
     photos: int,
     title: str,
-    done: Callable[[np.ndarray], None],
+    after_step: Callable[[np.ndarray], None],
 ) -> None:
-    """Take a step with each batch while the next is made, and hand its sums to `done`."""
-    with progress.bar(title, photos) as bar, closing(batches.prefetch(made)) as ready:
-        for batch in ready:
+    """Run a step on each batch while the next one is computed; `after_step` gets its sums."""
+    with (
+        progress.bar(title, photos) as bar,
+        closing(batches.prefetch(step_batches)) as prefetched,
+    ):
+        for batch in prefetched:
             sums = step(*batch).numpy()
             bar.update(len(batch[0]))
-            done(sums)
+            after_step(sums)
 
 
-def check_loss(sums: np.ndarray, where: str, rate: float) -> None:
-    """Refuse a step whose loss is no number, or has exploded.
+def check_loss(sums: np.ndarray, place: str, rate: float) -> None:
+    """Refuse a step whose loss is NaN or has exploded.
 
     Raises:
         DivergedError: the text says where, and at which learning rate.
     """
     loss = sums[0] / sums[1]
-    if not loss < EXPLODED:  # so that NaN is caught
+    if not loss < MAX_LOSS:  # this comparison is false for NaN as well
         raise DivergedError(
-            f"{where}: the loss is {loss:g} at a learning rate of {rate:g}; lower "
+            f"{place}: the loss is {loss:g} at a learning rate of {rate:g}; lower "
             "train.learning_rate"
         )
 
 
-def summarise(total: np.ndarray) -> tuple[float, float, float]:
-    """Return (loss, accuracy, IoU) from the step's five sums, 6 decimals."""
-    loss, pixels, hits, union, right = total.tolist()
+def summarise(totals: np.ndarray) -> tuple[float, float, float]:
+    """Return (loss, accuracy, IoU) from the five sums of the steps, 6 decimals."""
+    loss, pixels, intersection, union, correct = totals.tolist()
     return (
         round(loss / pixels, 6),
-        round(right / pixels, 6),
-        round(hits / union if union else 1.0, 6),
+        round(correct / pixels, 6),
+        round(intersection / union if union else 1.0, 6),
     )

@@ -1,6 +1,5 @@
 """The parameters of a training, and which of them go together."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,91 +7,83 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from petseg import params
 from petseg.data.arrays import Split
-from petseg.data.labels import BACKGROUND, BORDER, PET, Border
+from petseg.data.labels import FOREGROUND_AND_BACKGROUND, Border
 from petseg.errors import UserError
 
-Decay = Literal["none", "cosine"]
 Loss = Literal["bce", "bce_dice"]
-DEPTHS = {"efficientnet_lite0": 5}  # halvings that an encoder comes with
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What the loop needs to know."""
-
-    epochs: int
-    patience: int  # epochs without a better IoU that end it early; 0: off
-    batch_size: int
-    loss: Loss
-    learning_rate: float  # the highest
-    encoder_rate: float  # share of it for weights that come pretrained
-    decay: Decay  # of the learning rate: none, or along half a cosine to 0 at the last step
-    border: Border
-    flip: bool  # this and the next two: see augment.draw
-    crop: float
-    colour: float
-    seed: int
+ENCODER_DEPTHS = {"efficientnet_lite0": 5}  # how often an encoder of fixed size halves the photo
+PRETRAINED = ("efficientnet_lite0",)
 
 
 @checked(frozen=True, config={"extra": "forbid"})
-class Params:
-    """`train` in params.yaml."""
+class TrainParams:
+    """The section `train` of params.yaml; recipes/defaults.yaml says what each key means."""
 
     encoder: Literal["plain", "strided", "efficientnet_lite0"]
-    enlarge: Literal[1, 2]
+    input_scale: Literal[1, 2]
     base_channels: Annotated[int, Field(ge=1, le=256)]
     depth: Annotated[int, Field(ge=1, le=6)]
     precision: Literal["float32", "bfloat16"]
     epochs: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
-    loss: Literal["bce", "bce_dice"]
+    loss: Loss
     learning_rate: Annotated[float, Field(gt=0, le=1)]
-    encoder_rate: Annotated[float, Field(gt=0, le=1)]
-    decay: Literal["none", "cosine"]
-    border: Literal["pet", "background", "ignored"]
+    encoder_lr_multiplier: Annotated[float, Field(gt=0, le=1)]
+    lr_schedule: Literal["none", "cosine"]
+    border: Border
     flip: bool
     crop: Annotated[float, Field(gt=0, le=1)]
     colour: Annotated[float, Field(ge=0, lt=1)]
-    mirror_average: bool
+    flip_tta: bool
     snapshots: Annotated[int, Field(ge=1, le=16)]
     seed: Annotated[int, Field(ge=0)]
 
 
-def check_network(size: int, settings: Params, recipe: str) -> None:
-    """Refuse what the encoder cannot do, and an image that cannot be halved so often."""
-    depth, known = settings.depth, DEPTHS.get(settings.encoder, settings.depth)
-    if settings.enlarge != 1 and settings.encoder != "efficientnet_lite0":
-        raise UserError(
-            f"{params.FILE}, recipe {recipe}: recipes.{recipe}.train.enlarge is {settings.enlarge}; "
-            f"allowed with train.encoder {settings.encoder}: 1"
-        )
-    if depth != known:
-        raise UserError(
-            f"{params.FILE}, recipe {recipe}: recipes.{recipe}.train.depth is {depth}; "
-            f"allowed with train.encoder {settings.encoder}: {known}"
-        )
-    step = 2**depth
-    if size % step:
-        near = max(step, size // step * step)
-        raise UserError(
-            f"{params.FILE}, recipe {recipe}: recipes.{recipe}.preprocess.image_size is {size}; "
-            f"allowed with train.depth {depth}: multiples of {step}, such as {near} or {near + step}"
-        )
+def check_network(image_size: int, settings: TrainParams, source: str) -> None:
+    """Refuse parameters that do not fit the encoder, and an image size that cannot be halved.
 
-
-def check_classes(split: Split, border: str, where: Path) -> None:
-    """Refuse a set from which nothing can be learned.
+    Args:
+        image_size: side of a photo in pixels.
+        settings: the parameters of the training.
+        source: where they were read, for errors: `params.yaml, recipe demo`.
 
     Raises:
-        UserError: it has no photo, or under this border policy no pixel of one of the classes.
+        UserError: one line that names the key and the allowed values.
     """
+    encoder, depth = settings.encoder, settings.depth
+    if encoder not in PRETRAINED:
+        for key in ("input_scale", "encoder_lr_multiplier"):
+            if (value := getattr(settings, key)) != 1:
+                raise UserError(
+                    f"{source}: train.{key} is {value:g}; allowed with train.encoder {encoder}: 1"
+                )
+    if depth != (required := ENCODER_DEPTHS.get(encoder, depth)):
+        raise UserError(
+            f"{source}: train.depth is {depth}; allowed with train.encoder {encoder}: {required}"
+        )
+    step = 2**depth
+    if image_size % step:
+        lower = max(step, image_size // step * step)
+        raise UserError(
+            f"{source}: preprocess.image_size is {image_size}; allowed with train.depth {depth}: "
+            f"multiples of {step}, such as {lower} or {lower + step}"
+        )
+
+
+def check_classes(split: Split, border: Border, folder: Path) -> None:
+    """Refuse a split from which nothing can be learned.
+
+    Raises:
+        UserError: it has no photo, or no pixel of one of the two classes under this border policy.
+    """
+    if not len(split):
+        raise UserError(f"{folder} has no photo; look at the lists in data/raw")
     present = set(np.unique(split.trimaps).tolist())
-    pet = {PET, BORDER} if border == "pet" else {PET}
-    ground = {BACKGROUND, BORDER} if border == "background" else {BACKGROUND}
-    for name, wanted in (("pet", pet), ("background", ground)):
-        if not present & wanted:
-            found = f"{len(split):,} photos without a pixel of {name}" if len(split) else "no photo"
-            raise UserError(f"{where} has {found}; look at the trimaps in data/raw")
+    for name, classes in zip(("pet", "background"), FOREGROUND_AND_BACKGROUND[border], strict=True):
+        if not present & set(classes):
+            raise UserError(
+                f"{folder} has {len(split):,} photos without a pixel of {name}; "
+                "look at the trimaps in data/raw"
+            )

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C put off until what is at work has come to a good end."""
+"""SIGTERM and Ctrl-C that wait until the step in progress is done."""
 
 import signal
 from collections.abc import Iterator
@@ -7,38 +7,37 @@ from types import FrameType
 
 
 class StopRequest:
-    """Which of the signals has come."""
+    """Whether one of the signals has arrived, and which."""
 
     number = 0
 
     def is_set(self) -> bool:
-        """Return whether one has."""
+        """Return whether a signal has arrived."""
         return bool(self.number)
 
     @property
     def exit_code(self) -> int:
-        """The shell's: 143 for SIGTERM, 130 for Ctrl-C."""
+        """The exit code that a shell gives it: 143 for SIGTERM, 130 for Ctrl-C."""
         return 128 + self.number
 
 
 @contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """Within, the first of SIGTERM and Ctrl-C is only noted; a second one acts as ever."""
-    asked = StopRequest()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {each: signal.getsignal(each) for each in signals}
+    """Note the first SIGTERM or Ctrl-C instead of acting on it; a second one acts as usual."""
+    request = StopRequest()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore_handlers() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     def note(number: int, _: FrameType | None) -> None:
-        asked.number = number
-        put_back()
+        request.number = number
+        restore_handlers()
 
-    def put_back() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for each in signals:
-        signal.signal(each, note)
+    for number in handlers:
+        signal.signal(number, note)
     try:
-        yield asked
+        yield request
     finally:
-        put_back()
+        restore_handlers()

@@ -1,16 +1,18 @@
-"""One step of a training as a graph: the loss, the counts, and the optimizers."""
+"""One step of a training as a graph: the loss, the pixel counts, and the optimizers."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import cast
 
 import keras
 import tensorflow as tf
 
-from petseg.data.labels import BORDER, PET, Border
+from petseg.data.labels import FOREGROUND_AND_BACKGROUND, Border
 from petseg.model import efficientnet_lite
-from petseg.training.settings import Loss, Schedule
+from petseg.training.settings import Loss, TrainParams
 
 Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -23,56 +25,68 @@ class OptimizerGroup:
     weights: list[keras.Variable]
 
 
-def make_optimizers(model: keras.Model, schedule: Schedule, photos: int) -> list[OptimizerGroup]:
-    """Return an Adam for the new weights, and one at a share of the rate for the pretrained."""
-    ready = [layer for layer in model.layers if efficientnet_lite.pretrained(layer)]
-    new = [layer for layer in model.layers if layer not in ready]
-    parts = []
-    for layers, highest in (
-        (new, schedule.learning_rate),
-        (ready, schedule.learning_rate * schedule.encoder_rate),
+def make_optimizers(model: keras.Model, settings: TrainParams, photos: int) -> list[OptimizerGroup]:
+    """Return an Adam for the new weights, and one with a lower rate for pretrained weights.
+
+    Args:
+        model: the network to train.
+        settings: learning rates, schedule, epochs and batch size are used.
+        photos: how many photos an epoch has.
+    """
+    pretrained = [layer for layer in model.layers if efficientnet_lite.is_pretrained(layer)]
+    new = [layer for layer in model.layers if layer not in pretrained]
+    groups = []
+    for layers, rate in (
+        (new, settings.learning_rate),
+        (pretrained, settings.learning_rate * settings.encoder_lr_multiplier),
     ):
         weights = [weight for layer in layers for weight in layer.trainable_variables]
         if weights:
-            rate = make_rate(schedule, highest, photos)
-            optimizer = keras.optimizers.Adam(rate)
+            optimizer = keras.optimizers.Adam(learning_rate_schedule(settings, rate, photos))
             optimizer.build(weights)
-            parts.append(OptimizerGroup(optimizer, weights))
-    return parts
+            groups.append(OptimizerGroup(optimizer, weights))
+    return groups
 
 
-def make_rate(
-    schedule: Schedule, highest: float, photos: int
+def learning_rate_schedule(
+    settings: TrainParams, highest: float, photos: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate by step."""
-    steps = schedule.epochs * math.ceil(photos / schedule.batch_size)
-    alpha = {"none": 1.0, "cosine": 0.0}[schedule.decay]
-    return keras.optimizers.schedules.CosineDecay(highest, steps, alpha)
+    """Return the learning rate by step: constant, or half a cosine from `highest` to 0."""
+    steps = settings.epochs * math.ceil(photos / settings.batch_size)
+    last = {"none": 1.0, "cosine": 0.0}[settings.lr_schedule]  # as a share of the highest
+    return keras.optimizers.schedules.CosineDecay(highest, steps, last)
+
+
+def is_any_of(trimaps: tf.Tensor, classes: tuple[int, ...]) -> tf.Tensor:
+    """Return where a trimap has one of these classes."""
+    return reduce(or_, [trimaps == value for value in classes])
 
 
 def make_step(
-    model: keras.Model, loss: Loss, border: Border, parts: list[OptimizerGroup] | None
+    model: keras.Model, loss: Loss, border: Border, groups: list[OptimizerGroup] | None
 ) -> Step:
-    """Return the step as one graph: with optimizers it trains, without them only measures.
+    """Return the step as one graph: with optimizers it trains, with None it only measures.
 
-    The step takes photos (n, size, size, 3) and trimaps (n, size, size), both uint8, and
-    returns five float64 sums over the batch's counted pixels: the loss, pixels,
-    intersection, union, pixels right. The loss `bce` is binary cross-entropy; `bce_dice` adds
-    1 − Dice of the probabilities over the whole batch, 2Σpt / Σ(p + t), to every pixel's.
+    The step takes photos (n, size, size, 3) and trimaps (n, size, size), both uint8, and returns
+    five float64 sums over the pixels that count under the border policy: loss, pixels,
+    intersection, union, correct pixels. The loss `bce` is binary cross-entropy in nats per pixel;
+    `bce_dice` adds 1 - Dice of the probabilities p and the truth t over the whole batch,
+    Dice = 2 Σpt / Σ(p + t).
     """
     size = model.input.shape[1]
     signature = [
         tf.TensorSpec([None, size, size, 3], tf.uint8),
         tf.TensorSpec([None, size, size], tf.uint8),
     ]
+    foreground, background = FOREGROUND_AND_BACKGROUND[border]
 
     def measure(photos: tf.Tensor, trimaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = model(photos, training=parts is not None)[..., 0]
-        truth = (trimaps == PET) | (trimaps == BORDER) if border == "pet" else trimaps == PET
-        counted = trimaps != BORDER if border == "ignored" else tf.ones_like(truth)
-        found = logits > 0
-        areas = (counted, found & truth & counted, (found | truth) & counted)
-        counts = [tf.math.count_nonzero(area) for area in (*areas, (found == truth) & counted)]
+        logits = model(photos, training=groups is not None)[..., 0]
+        truth = is_any_of(trimaps, foreground)
+        counted = truth | is_any_of(trimaps, background)
+        predicted = logits > 0
+        areas = (counted, predicted & truth & counted, (predicted | truth) & counted)
+        counts = [tf.math.count_nonzero(area) for area in (*areas, (predicted == truth) & counted)]
         mean = mean_loss(logits, tf.cast(truth, tf.float32), tf.cast(counted, tf.float32))
         sums = [tf.cast(number, tf.float64) for number in (mean, *counts)]
         return mean, tf.stack([sums[0] * sums[1], *sums[1:]])
@@ -82,25 +96,25 @@ def make_step(
         mean = tf.reduce_sum(losses * counted) / tf.reduce_sum(counted)
         if loss == "bce":
             return mean
-        found = tf.sigmoid(logits) * counted
-        both = tf.reduce_sum(found * truth)
-        return mean + 1 - 2 * both / (tf.reduce_sum(found) + tf.reduce_sum(truth * counted))
+        predicted = tf.sigmoid(logits) * counted
+        overlap = tf.reduce_sum(predicted * truth)
+        return mean + 1 - 2 * overlap / (tf.reduce_sum(predicted) + tf.reduce_sum(truth * counted))
 
-    if parts is None:
+    if groups is None:
 
         @tf.function(input_signature=signature)
-        def test_step(photos: tf.Tensor, trimaps: tf.Tensor) -> tf.Tensor:
+        def val_step(photos: tf.Tensor, trimaps: tf.Tensor) -> tf.Tensor:
             return measure(photos, trimaps)[1]
 
-        return cast(Step, test_step)
+        return cast(Step, val_step)
 
     @tf.function(input_signature=signature)
     def train_step(photos: tf.Tensor, trimaps: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             mean, sums = measure(photos, trimaps)
-        gradients = tape.gradient(mean, [part.weights for part in parts])
-        for part, found in zip(parts, gradients, strict=True):
-            part.optimizer.apply(found, part.weights)
+        gradients = tape.gradient(mean, [group.weights for group in groups])
+        for group, group_gradients in zip(groups, gradients, strict=True):
+            group.optimizer.apply(group_gradients, group.weights)
         return sums
 
     return cast(Step, train_step)
