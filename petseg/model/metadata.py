@@ -1,18 +1,18 @@
-"""What a prediction needs to know beside the network, stored with the model."""
+"""What the model's file says of the model: what predicting needs, and how it was trained."""
 
 from dataclasses import dataclass
 
-MEMBER = "petseg.json"  # a member of ours in Keras's zip, which Keras ignores
+MEMBER = "petseg.json"  # the file in the .keras archive that holds this; Keras ignores it
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a prediction needs beside the network, and where the network came from."""
+    """What predicting needs beside the network, and what the network was trained from."""
 
-    image_size: int  # side of the input, pixels
-    threshold: float  # a pixel is pet from this probability on; the best on validation
-    border: str  # what the border counted as in training
+    image_size: int  # side of the input in pixels
+    threshold: float  # the probability, 0 to 1, from which a pixel is pet; the best on validation
+    border: str  # what the trimap's border counted as in training
     recipe: str
-    data_sha256: str  # of the training and validation photos' hashes
-    epoch: int  # the epoch kept
-    versions: dict[str, str]  # of the libraries that trained it
+    data_sha256: str  # of the hashes of all training and validation photos
+    epoch: int  # the best one by validation IoU, whose weights these are
+    versions: dict[str, str]  # of TensorFlow, Keras and NumPy in training

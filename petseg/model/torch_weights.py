@@ -1,7 +1,7 @@
-"""Reads the tensors of a PyTorch weight file without PyTorch, and without running what is in it.
+"""Reads the tensors of a PyTorch weight file without PyTorch, and without running its pickles.
 
-The format is the one of before PyTorch 1.6: five pickles, and after them each storage as its
-count, eight bytes little-endian, and its numbers (`torch.serialization._legacy_save`).
+The format is that of PyTorch before 1.6 (`torch.serialization._legacy_save`): five pickles, then
+for each storage its number of elements, eight bytes little-endian, and the elements.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor's numbers are: shape, strides and offset count elements."""
+    """Where the elements of a tensor are; offset and strides count elements."""
 
     storage: str
     dtype: np.dtype
@@ -39,17 +39,17 @@ def tensor(
 
 
 class Reader(pickle.Unpickler):
-    """Unpickles numbers, text, containers and `Tensor`s; any other name is refused."""
+    """Unpickles numbers, text, containers and `Tensor`s; refuses any other class or function."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for one of the few names that such a file needs."""
-        known: dict[tuple[str, str], Any] = {
+        """Return the stand-in for one of the few names that such a file needs."""
+        stand_ins: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): tensor,
         } | {("torch", storage): dtype for storage, dtype in DTYPES.items()}
-        if (module, name) not in known:
+        if (module, name) not in stand_ins:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return known[module, name]
+        return stand_ins[module, name]
 
     def persistent_load(self, pid: Any) -> tuple[str, np.dtype]:
         """Return a storage's key and type."""
@@ -61,14 +61,14 @@ def read(path: Path, sha256: str) -> dict[str, np.ndarray]:
     """Return the file's tensors by name, in its order.
 
     Raises:
-        UserError: it is missing, its SHA-256 is another, or it is no such file.
+        UserError: it is missing, has another SHA-256, or is no weight file.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; install the project again") from None
-    if (found := hashlib.sha256(data).hexdigest()) != sha256:
-        raise UserError(f"{path}: SHA-256 is {found}, not {sha256}; install the project again")
+    if (digest := hashlib.sha256(data).hexdigest()) != sha256:
+        raise UserError(f"{path}: SHA-256 is {digest}, not {sha256}; install the project again")
     try:
         return parse(data)
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError) as error:
@@ -79,7 +79,7 @@ def parse(data: bytes) -> dict[str, np.ndarray]:
     """Return the tensors of a file's bytes.
 
     Raises:
-        UnpicklingError, EOFError, ValueError, TypeError, LookupError: it is not of this format.
+        UnpicklingError, EOFError, ValueError, TypeError, LookupError: the bytes are not of this format.
     """
     file = io.BytesIO(data)
     magic, _, _, tensors, keys = (Reader(file).load() for _ in range(5))
@@ -95,7 +95,7 @@ def parse(data: bytes) -> dict[str, np.ndarray]:
 
 
 def numbers(item: Tensor, storage: np.ndarray) -> np.ndarray:
-    """Return a tensor as an array of its own.
+    """Return a tensor as a copy of its elements.
 
     Raises:
         ValueError: it reaches beyond its storage.

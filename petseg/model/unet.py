@@ -1,4 +1,4 @@
-"""Build the network: the classic U-Net, or a light decoder on a quicker or a pretrained encoder."""
+"""Build the network: the U-Net of the paper, or a light decoder on a faster or pretrained encoder."""
 
 from typing import Literal
 
@@ -13,18 +13,18 @@ Encoder = Literal["plain", "strided", "efficientnet_lite0"]
 def build(
     size: int, base_channels: int, depth: int, encoder: Encoder, input_scale: int = 1
 ) -> keras.Model:
-    """Return the network that is asked for; what is not pretrained has random weights.
+    """Return the network; weights that are not pretrained are random.
 
     Args:
         size: the side of a photo in pixels, divisible by 2 ** depth.
         base_channels: channels at full resolution.
-        depth: number of halvings; 5 for efficientnet_lite0.
-        encoder: what halves the resolution, see `plain`, `strided` and `pretrained`.
-        input_scale: times that photos are enlarged for a pretrained encoder, 1 or 2.
+        depth: how many times the resolution is halved; 5 for efficientnet_lite0.
+        encoder: which network halves the resolution, see `plain`, `strided` and `pretrained`.
+        input_scale: factor by which photos are enlarged for a pretrained encoder, 1 or 2.
 
     Returns:
         A model from photos (n, size, size, 3), uint8 RGB, to logits (n, size, size, 1),
-        float32. The scaling is its first layer.
+        float32. The first layer scales the photos.
     """
     photos = layers.Input((size, size, 3), dtype="uint8", name="photos")
     if encoder == "efficientnet_lite0":
@@ -41,9 +41,10 @@ def build(
 def plain(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
     """Return the features of the paper's U-Net at full resolution.
 
-    The encoder halves the resolution `depth` times and doubles the channels, the decoder
-    goes back, and each of its levels sees the encoder's features of the same resolution.
-    Unlike the paper's it pads, so that the mask has the photo's size.
+    The encoder halves the resolution `depth` times and doubles the channels each time. The decoder
+    does the reverse, and each of its levels also gets the encoder's features of its resolution.
+    Unlike in the paper the convolutions pad, so that the mask has the photo's size.
+    Ronneberger, Fischer and Brox: U-Net, MICCAI 2015.
     """
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(photos)
     skips = []
@@ -60,7 +61,7 @@ def plain(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
 
 
 def double_conv(x: KerasTensor, channels: int, name: str) -> KerasTensor:
-    """Two 3×3 convolutions, each with its ReLU inside, where oneDNN fuses them."""
+    """Apply two 3×3 convolutions, each with ReLU as its activation, so that oneDNN fuses the two."""
     for number in (1, 2):
         x = layers.Conv2D(
             channels,
@@ -76,12 +77,13 @@ def double_conv(x: KerasTensor, channels: int, name: str) -> KerasTensor:
 def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
     """Return features at full resolution from an encoder whose first convolution halves it.
 
-    Each of its levels has two 3×3 convolutions, and up to eight times the base channels. Half
-    the resolution is a quarter of the work: it sees that many more photos in the same time.
+    Each of its levels has two 3×3 convolutions and up to eight times the base channels. At half
+    the resolution a photo takes a quarter of the work, so the network sees more photos in the
+    same time.
     """
     full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(photos)
     stem = layers.Conv2D(base_channels, 3, 2, padding="same", use_bias=False, name="stem")
-    x, found = norm_relu(stem(full), "stem"), []
+    x, features = norm_relu(stem(full), "stem"), []
     for level in range(depth):
         if level:
             x = layers.MaxPooling2D(name=f"down{level}")(x)
@@ -95,37 +97,37 @@ def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
                 name=f"encoder{level}_{number}",
             )
             x = norm_relu(conv(x), conv.name)
-        found.append(x)
-    return light_decoder([edges(full, base_channels), *found], base_channels, normalised=True)
+        features.append(x)
+    return light_decoder([edges(full, base_channels), *features], base_channels, normalised=True)
 
 
 def pretrained(photos: KerasTensor, base_channels: int, input_scale: int) -> KerasTensor:
     """Return the features of the light decoder on EfficientNet-Lite0 at full resolution.
 
-    Photos much smaller than ImageNet's 224 pixels show the encoder smaller things than it has
-    learned (Touvron et al. 2019, arXiv:1906.06423). Enlarged twice, its first features are at
-    full resolution themselves.
+    In photos much smaller than ImageNet's 224 pixels, objects are smaller than the encoder has
+    learned (Touvron et al. 2019, arXiv:1906.06423). With photos enlarged by 2, its first features
+    are at full resolution already.
     """
-    found = efficientnet_lite.features(photos, input_scale)
+    features = efficientnet_lite.features(photos, input_scale)
     if input_scale == 1:
         full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_full")(photos)
-        found.insert(0, edges(full, base_channels))
-    return light_decoder(found, base_channels, normalised=False)
+        features.insert(0, edges(full, base_channels))
+    return light_decoder(features, base_channels, normalised=False)
 
 
 def edges(photos: KerasTensor, base_channels: int) -> KerasTensor:
-    """Return what one convolution sees at full resolution, which halves have blurred."""
+    """Return features of one convolution at full resolution, where the photo's edges are sharp."""
     channels = max(1, base_channels // 2)
     return layers.Conv2D(channels, 3, padding="same", activation="relu", name="edges")(photos)
 
 
 def light_decoder(features: list[KerasTensor], base_channels: int, normalised: bool) -> KerasTensor:
-    """Double the resolution bilinearly and take one separable convolution, level by level.
+    """Return features at full resolution: at each level doubled bilinearly, then one convolution.
 
     Args:
-        features: from full resolution down, each half of the one before.
-        base_channels: at full and at half resolution; they double from there down.
-        normalised: batch norm before each ReLU; without, the convolution has it inside.
+        features: from full resolution down, each at half the resolution of the previous.
+        base_channels: channels at full and at half resolution, doubled at every further halving.
+        normalised: whether there is batch norm between each convolution and its ReLU.
     """
     *skips, x = features
     for level in reversed(range(len(skips))):
@@ -137,7 +139,9 @@ def light_decoder(features: list[KerasTensor], base_channels: int, normalised: b
             padding="same",
             use_bias=not normalised,
             activation=None if normalised else "relu",
-            depthwise_initializer=keras.initializers.RandomNormal(stddev=1 / 3),  # sees 9 pixels
+            depthwise_initializer=keras.initializers.RandomNormal(
+                stddev=1 / 3
+            ),  # the mean over 9 pixels keeps its scale
             pointwise_initializer="he_normal",
             name=f"decoder{level}",
         )(x)
@@ -146,17 +150,17 @@ def light_decoder(features: list[KerasTensor], base_channels: int, normalised: b
 
 
 def norm_relu(x: KerasTensor, name: str) -> KerasTensor:
-    """Batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167), and ReLU."""
+    """Apply batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167) and ReLU."""
     x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
 def with_probabilities(model: keras.Model, flip_tta: bool) -> keras.Model:
-    """Return the same network with its logits made probabilities, (n, size, size, 1).
+    """Return a network that shares the weights and gives probabilities, (n, size, size, 1).
 
     Args:
-        model: from photos to logits; its weights are shared, not copied.
-        flip_tta: predict the mirror image, too, and return the mean of both.
+        model: a network from photos to logits.
+        flip_tta: also predict the mirrored photo, and return the mean of the two predictions.
     """
     sigmoid = layers.Activation("sigmoid", dtype="float32", name="pet")
     if not flip_tta:
@@ -167,5 +171,5 @@ def with_probabilities(model: keras.Model, flip_tta: bool) -> keras.Model:
 
 
 def mirrored(pictures: KerasTensor) -> KerasTensor:
-    """Return (n, size, size, channels) left to right."""
+    """Return images (n, size, size, channels) mirrored left to right."""
     return keras.ops.flip(pictures, axis=2)
