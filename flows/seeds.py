@@ -1,4 +1,4 @@
-"""How far a mere reseed moves the metrics: the active recipe trained again with other seeds."""
+"""How much the metrics differ between trainings that differ in their seed alone."""
 
 import statistics
 import sys
@@ -15,106 +15,106 @@ from petseg import files, params, progress
 from petseg.errors import UserError
 from petseg.evaluation import metrics
 from petseg.review import results
+from petseg.review.results import Results
 
 LOG = processes.LOGS / "seeds.log"
 DATA = ("data/raw", "data/arrays")
+Run = dict[str, Any]  # one training: its seed, its metrics, and the IoU of every slice
 
 
 def measure(count: int, announce: Callable[[str], None]) -> str:
-    """Bring the active recipe's repetitions to `count`; return where they are, and their spread.
+    """Train with further seeds until there are `count` trainings; return a summary.
 
-    The result that is here is the first, with the recipe's own seed. Each one is written to
-    reports/seeds/RECIPE.json when it is done, so that what is stopped goes on where it was.
+    The results in the working tree are the first training, with the recipe's own seed. Every
+    finished training is written to reports/seeds/RECIPE.json, so that a later call continues there.
+
+    Args:
+        count: how many trainings there shall be in all, at least 2.
+        announce: called with a line whenever another run in this checkout is waited for.
 
     Raises:
-        UserError: the results here are not of this code and these parameters, or a stage fails.
+        UserError: the results are not up to date, or a stage fails.
     """
     if count < 2:
-        raise UserError(f"-n is {count}: it takes at least 2 trainings to see a spread")
+        raise UserError(f"-n is {count}: a spread needs at least 2 trainings")
     with lock.exclusive(announce):
         if stale := [row.stage for row in plan.read() if row.state != plan.UNCHANGED]:
             raise UserError(
                 f"the results here are not up to date ({', '.join(stale)}): run `dvc repro` first"
             )
-        here = commits.read(None)
-        runs = recorded_runs(here) or [as_run(here.sections["train"]["seed"], here)]
-        path = Path(results.seeds_path(here.recipe))
+        current = commits.read(None)
+        runs = recorded_runs(current) or [as_run(current.sections["train"]["seed"], current)]
+        path = Path(results.seeds_path(current.recipe))
         path.parent.mkdir(exist_ok=True)
         with progress.bar("seeds", count, " trainings", done=len(runs)) as bar:
-            for seed in unused(runs):
-                write(path, here, runs)
+            write(path, current, runs)
+            for seed in unused_seeds(runs):
                 if len(runs) >= count:
                     break
-                runs = [
-                    *runs,
-                    repeat_training(here, seed, lambda line: bar.set_postfix_str(line[:50])),
-                ]
+                run = train_with_seed(current, seed, lambda line: bar.set_postfix_str(line[:50]))
+                runs = [*runs, run]
+                write(path, current, runs)
                 bar.update()
-    return f"{path}: {len(runs)} trainings of {here.recipe}\n{spread(runs)}"
+    return f"{path}: {len(runs)} trainings of {current.recipe}\n{spread_table(runs)}"
 
 
-def spread(runs: list[dict[str, Any]]) -> str:
-    """Return mean and standard deviation of every metric over the repetitions, as a table."""
+def spread_table(runs: list[Run]) -> str:
+    """Return mean and standard deviation of every metric over the trainings."""
     rows = [
         (name, f"{statistics.mean(values):.4f}", f"{statistics.stdev(values):.4f}")
         for name in runs[0]["metrics"]
         if (values := [run["metrics"][name] for run in runs])
     ]
-    table: str = tabulate(
-        rows, ("metric", "mean", "deviation"), tablefmt="plain", disable_numparse=True
-    )
+    header = ("metric", "mean", "deviation")
+    table: str = tabulate(rows, header, tablefmt="plain", disable_numparse=True)
     return table
 
 
-def recorded_runs(here: results.Results) -> list[dict[str, Any]]:
-    """Return the repetitions so far; none if code, data or parameters were others."""
-    same = here.seeds.get("trained_from") == results.trained_from(here.stages)
-    return list(here.seeds["runs"]) if same else []
+def recorded_runs(current: Results) -> list[Run]:
+    """Return the trainings so far; none if code, data or parameters have changed since."""
+    is_same = current.seeds.get("trained_from") == results.trained_from(current.stages)
+    return list(current.seeds["runs"]) if is_same else []
 
 
-def unused(runs: list[dict[str, Any]]) -> Iterator[int]:
-    """Yield the seeds that follow on those used, without an end."""
+def unused_seeds(runs: list[Run]) -> Iterator[int]:
+    """Yield the seeds that follow the highest one used, without end."""
     seed = max(run["seed"] for run in runs)
     while True:
         seed += 1
         yield seed
 
 
-def write(path: Path, here: results.Results, runs: list[dict[str, Any]]) -> None:
-    """Write the repetitions, with what they were trained from."""
-    facts = {"recipe": here.recipe, "trained_from": results.trained_from(here.stages)}
-    files.write_json(path, facts | {"runs": runs})
+def write(path: Path, current: Results, runs: list[Run]) -> None:
+    """Write the trainings, with a digest of the code, data and parameters that they share."""
+    trained_from = results.trained_from(current.stages)
+    files.write_json(path, {"recipe": current.recipe, "trained_from": trained_from, "runs": runs})
 
 
-def as_run(seed: int, found: results.Results) -> dict[str, Any]:
-    """Return one repetition's numbers: the metrics, and the IoU of every slice."""
+def as_run(seed: int, measured: Results) -> Run:
+    """Return the numbers of one training: its metrics, and the IoU of every slice."""
     slices = {
-        key: round(metrics.dataset_iou(results.counts_of(found, names)), 4)
-        for key, names in results.slices(found).items()
+        key: round(metrics.dataset_iou(results.counts_of(measured, names)), 4)
+        for key, names in results.slices(measured).items()
     }
-    return {"seed": seed, "metrics": found.metrics, "slices": slices}
+    return {"seed": seed, "metrics": measured.metrics, "slices": slices}
 
 
-def repeat_training(
-    here: results.Results, seed: int, follow: Callable[[str], None]
-) -> dict[str, Any]:
-    """Train and evaluate with a seed in a folder of its own, and return the numbers."""
+def train_with_seed(current: Results, seed: int, follow: Callable[[str], None]) -> Run:
+    """Train and evaluate with another seed in a temporary folder; return the numbers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        train = here.sections["train"] | {"seed": seed}
-        document = {"recipe": here.recipe, **here.sections, "train": train}
+        train = current.sections["train"] | {"seed": seed}
+        document = {"recipe": current.recipe, **current.sections, "train": train}
         with (folder / params.FILE).open("w") as file:
             YAML().dump(document, file)
         raw, arrays = (str(Path(path).absolute()) for path in DATA)
         run_stage(folder, follow, "train", arrays, "model", "train.csv", "state", "origins")
-        run_stage(
-            folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports", "state"
-        )
+        run_stage(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports")
         return as_run(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
 
 
 def run_stage(folder: Path, follow: Callable[[str], None], stage: str, *arguments: str) -> None:
-    """Run a stage in a folder with its own params.yaml, handing on its lines as they come.
+    """Run a stage in a folder with its own params.yaml; `follow` is called with each of its lines.
 
     Raises:
         UserError: it fails; the text is its last line.
@@ -126,4 +126,4 @@ def run_stage(folder: Path, follow: Callable[[str], None], stage: str, *argument
         for last in processes.lines(process, LOG):
             follow(last)
     if process.returncode:
-        raise UserError(f"{stage} failed: {last} (all that it said: {LOG})")
+        raise UserError(f"{stage} failed: {last} (its whole output: {LOG})")

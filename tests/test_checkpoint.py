@@ -1,4 +1,4 @@
-"""A training that is killed, stopped or changed: what its state is used for, and what it is not."""
+"""A training that is killed or stopped resumes from its state; any other training does not."""
 
 import os
 import re
@@ -30,47 +30,47 @@ OUTPUTS = ("model.keras", "history.csv", "snapshots.npz")
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
     arrays = {"weights": [np.arange(6.0).reshape(2, 3), np.ones(1, np.float32)], "best": []}
     checkpoint.save(tmp_path / "a.npz", {"epoch": 3}, arrays)
-    found = checkpoint.load(tmp_path / "a.npz")
-    assert found is not None
-    assert found[0] == {"epoch": 3}
-    assert list(found[1]) == ["weights"]
-    assert [array.tolist() for array in found[1]["weights"]] == [[[0, 1, 2], [3, 4, 5]], [1]]
-    assert found[1]["weights"][1].dtype == np.float32
+    loaded = checkpoint.load(tmp_path / "a.npz")
+    assert loaded is not None
+    assert loaded[0] == {"epoch": 3}
+    assert list(loaded[1]) == ["weights"]
+    assert [array.tolist() for array in loaded[1]["weights"]] == [[[0, 1, 2], [3, 4, 5]], [1]]
+    assert loaded[1]["weights"][1].dtype == np.float32
 
 
 def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "a.npz") is None
     checkpoint.save(tmp_path / "a.npz", {}, {"weights": [np.zeros(1000)]})
-    whole = (tmp_path / "a.npz").read_bytes()
-    for broken in (whole[:2000], b"", b"PK nothing"):
+    complete = (tmp_path / "a.npz").read_bytes()
+    for broken in (complete[:2000], b"", b"PK nothing"):
         (tmp_path / "a.npz").write_bytes(broken)
         assert checkpoint.load(tmp_path / "a.npz") is None
 
 
-def test_two_states_are_kept_and_no_more(tmp_path: Path) -> None:
+def test_the_two_newest_states_stay(tmp_path: Path) -> None:
     for number in range(4):
         checkpoint.save(tmp_path / f"{number}.npz", {}, {})
         os.utime(tmp_path / f"{number}.npz", (number, number))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2.npz", "3.npz"]
 
 
-def test_the_key_is_of_the_facts_and_of_the_code() -> None:
+def test_the_key_depends_on_the_facts_and_the_code() -> None:
     assert checkpoint.key({"a": 1}) == checkpoint.key({"a": 1}) != checkpoint.key({"a": 2})
 
 
 def test_a_folders_digest_is_the_one_that_dvc_gives_it(repo: Path) -> None:
-    found = checkpoint.folder_digest(repo / "data/model")
+    digest = checkpoint.folder_digest(repo / "data/model")
     assert re.search(
-        rf"path: data/model\n +hash: md5\n +md5: {found}", (repo / "dvc.lock").read_text()
+        rf"path: data/model\n +hash: md5\n +md5: {digest}", (repo / "dvc.lock").read_text()
     )
-    assert checkpoint.is_committed(found, repo / "dvc.lock")
+    assert checkpoint.is_committed(digest, repo / "dvc.lock")
     assert not checkpoint.is_committed("", repo / "dvc.lock")
-    assert not checkpoint.is_committed(found, repo / "none.lock")
+    assert not checkpoint.is_committed(digest, repo / "none.lock")
 
 
 @pytest.fixture
-def long(repo: Path) -> Path:
-    """The tiny repo with a training of many epochs that uses all that has a state."""
+def long_training(repo: Path) -> Path:
+    """The tiny repo with 60 epochs, and every parameter that adds to a training's state."""
     for before, after in (
         ("epochs: 2", "epochs: 60"),
         ("patience: 0", "patience: 59"),
@@ -83,8 +83,8 @@ def long(repo: Path) -> Path:
     return repo
 
 
-def started(folder: Path) -> subprocess.Popen[str]:
-    """Start the training; its lines come as it works."""
+def start_training(folder: Path) -> subprocess.Popen[str]:
+    """Start a training whose lines can be read while it works."""
     return subprocess.Popen(
         TRAIN,
         cwd=folder,
@@ -100,33 +100,35 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     assert any(words in line for line in process.stdout), f"it ended before {words!r}"
 
 
-def trained(folder: Path) -> dict[str, bytes]:
-    """Train, and return the outputs; neither a state nor a model is left."""
+def train_from_scratch(folder: Path) -> dict[str, bytes]:
+    """Train and return the outputs; remove state and model."""
     run_in(folder, *TRAIN)
-    found = outputs(folder)
+    result = outputs(folder)
     for path in (folder / "data/state").iterdir():
         path.unlink()
     (folder / "data/again/model.keras").unlink()
-    return found
+    return result
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
     return {name: (folder / "data/again" / name).read_bytes() for name in OUTPUTS}
 
 
-def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(long: Path) -> None:
-    expected = trained(long)
+def test_a_training_that_is_killed_three_times_ends_with_the_same_bytes(
+    long_training: Path,
+) -> None:
+    expected = train_from_scratch(long_training)
     for epoch in (3, 20, 40):
-        process = started(long)
+        process = start_training(long_training)
         read_until(process, f"epoch {epoch:>3}/60")
         time.sleep(0.05)  # in the middle of the next ones
         process.kill()
         process.communicate()
-        assert not (long / "data/again/model.keras").exists()
-    said = run_in(long, *TRAIN)
-    assert re.search(r"resuming epoch (4\d|5\d)", said)
-    assert said.count("epoch ") < 25
-    assert outputs(long) == expected
+        assert not (long_training / "data/again/model.keras").exists()
+    output = run_in(long_training, *TRAIN)
+    assert re.search(r"resuming epoch (4\d|5\d)", output)
+    assert output.count("epoch ") < 25
+    assert outputs(long_training) == expected
 
 
 @pytest.mark.parametrize(("encoder", "multiplier"), [("strided", 1), ("efficientnet_lite0", 0.1)])
@@ -140,8 +142,8 @@ def test_running_averages_and_both_learning_rates_are_resumed(
         ("epochs: 2", "epochs: 4"),
     ):
         replace(repo / "params.yaml", before, after)
-    expected = trained(repo)
-    process = started(repo)
+    expected = train_from_scratch(repo)
+    process = start_training(repo)
     read_until(process, "epoch   2/4")
     process.kill()
     process.communicate()
@@ -151,29 +153,29 @@ def test_running_averages_and_both_learning_rates_are_resumed(
 
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_training_that_is_asked_to_stop_saves_within_the_epoch(
-    long: Path, sign: signal.Signals, code: int
+    long_training: Path, sign: signal.Signals, code: int
 ) -> None:
-    replace(long / "params.yaml", "batch_size: 4\n", "batch_size: 1\n")
-    process = started(long)
+    replace(long_training / "params.yaml", "batch_size: 4\n", "batch_size: 1\n")
+    process = start_training(long_training)
     read_until(process, "epoch   2/60")
     process.send_signal(sign)
-    said, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=30)
     assert process.returncode == code
-    assert re.search(r"stopped in epoch \d+; the next run resumes there", said)
-    assert not list((long / "data").glob("again*"))
-    (state,) = (long / "data/state").iterdir()
-    found = checkpoint.load(state)
-    assert found is not None
-    assert 2 <= found[0]["epoch"] < 60
+    assert re.search(r"stopped in epoch \d+; the next run resumes there", output)
+    assert not list((long_training / "data").glob("again*"))
+    (state,) = (long_training / "data/state").iterdir()
+    loaded = checkpoint.load(state)
+    assert loaded is not None
+    assert 2 <= loaded[0]["epoch"] < 60
 
 
-def test_a_state_is_of_its_parameters_and_data_alone(long: Path) -> None:
-    process = started(long)
+def test_a_state_is_of_its_parameters_and_data_alone(long_training: Path) -> None:
+    process = start_training(long_training)
     read_until(process, "epoch   2/60")
     process.kill()
     process.communicate()
-    replace(long / "params.yaml", "epochs: 60", "epochs: 3")
-    assert "going on" not in run_in(long, *TRAIN)
+    replace(long_training / "params.yaml", "epochs: 60", "epochs: 3")
+    assert "going on" not in run_in(long_training, *TRAIN)
 
 
 def test_what_dvc_could_not_commit_is_written_again_and_what_it_did_is_trained_anew(
@@ -197,14 +199,14 @@ def test_what_dvc_could_not_commit_is_written_again_and_what_it_did_is_trained_a
 def test_a_loss_that_explodes_stops_with_where_and_keeps_the_best(repo: Path) -> None:
     replace(repo / "params.yaml", "learning_rate: 0.01", "learning_rate: 1.0")
     replace(repo / "params.yaml", "epochs: 2", "epochs: 90")
-    said = run_in(repo, *TRAIN, fails=True)
+    output = run_in(repo, *TRAIN, fails=True)
     assert re.search(
         r"error: epoch \d+, (step \d+|validation): the loss is \S+ at a learning rate of 1; lower "
         r"train.learning_rate; (no epoch was done|epoch \d+, the best so far, is in "
         r"data/state/last_good.keras)",
-        said,
+        output,
     )
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert not list((repo / "data").glob("again*"))
 
 
@@ -217,13 +219,15 @@ def test_a_set_of_one_class_is_refused_before_training(repo: Path, value: int, w
     trimaps = np.load(path)
     path.unlink()  # it is a link into DVC's cache
     np.save(path, np.full_like(trimaps, value))
-    said = run_in(repo, *TRAIN, fails=True)
-    assert f"error: data/arrays/train has 10 {words}" in said
+    output = run_in(repo, *TRAIN, fails=True)
+    assert f"error: data/arrays/train has 10 {words}" in output
 
 
 def test_in_a_temporary_copy_of_dvcs_the_log_says_that_a_kill_starts_over(repo: Path) -> None:
-    said = run_in(repo, "dvc", "exp", "run", "--temp", "-S", "train.epochs=3")
-    assert "this is a temporary copy of DVC's: if this run is killed, the next starts over" in said
+    output = run_in(repo, "dvc", "exp", "run", "--temp", "-S", "train.epochs=3")
+    assert (
+        "this is a temporary copy of DVC's: if this run is killed, the next starts over" in output
+    )
 
 
 def test_training_does_without_the_test_split(repo: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from petseg.training.checkpoint import EpochRow, State
     from petseg.training.settings import TrainParams
 
-FACTS = (16, 0.5, "pet", "tiny", "abc", 1, {"keras": "3"})
+METADATA = (16, 0.5, "pet", "tiny", "abc", 1, {"keras": "3"})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +27,7 @@ def tensorflow() -> None:
 
 
 def squares(count: int) -> Split:
-    """Bright squares on a dark ground: anything that learns finds them."""
+    """Return photos of bright squares on dark noise, which any network learns."""
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 60, (count, 16, 16, 3), dtype=np.uint8)
     trimaps = np.full((count, 16, 16), 2, np.uint8)
@@ -78,7 +78,7 @@ def train_params(**changes: Any) -> "TrainParams":
 
 
 def history(state: "State | None" = None, **changes: Any) -> list["EpochRow"]:
-    """Train on squares and return the epochs; a state is gone on with, and filled."""
+    """Train on squares, resuming from a state if one is given; return the epochs."""
     from petseg.training import checkpoint, loop
 
     model, train, val, state = build(), squares(40), squares(8), state or checkpoint.State()
@@ -88,7 +88,7 @@ def history(state: "State | None" = None, **changes: Any) -> list["EpochRow"]:
     return [row for row, _ in epochs]
 
 
-def test_the_unet_halves_and_doubles_and_joins_what_has_the_same_size() -> None:
+def test_the_unet_joins_features_of_the_same_resolution() -> None:
     model = build()
     shapes = [
         layer.output.shape[1:]
@@ -105,21 +105,25 @@ def test_the_unet_halves_and_doubles_and_joins_what_has_the_same_size() -> None:
     )
 
 
-def test_the_mirror_average_is_the_mean_of_what_both_images_give(tmp_path: Path) -> None:
+def test_flip_tta_is_the_mean_of_the_predictions_for_photo_and_mirrored_photo(
+    tmp_path: Path,
+) -> None:
     from petseg.model import keras_file, metadata, unet
 
     photos = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    one, both = (unet.with_probabilities(build(), flip_tta=each) for each in (False, True))
-    found, of_mirrors = (np.asarray(one(each)) for each in (photos, photos[:, :, ::-1]))
-    assert np.abs(found - of_mirrors[:, :, ::-1]).max() > 0.01  # it is not symmetric by itself
-    expected = (found + of_mirrors[:, :, ::-1]) / 2
-    np.testing.assert_allclose(both(photos), expected, atol=1e-6)
-    keras_file.save(both, metadata.Metadata(*FACTS), tmp_path / "model.keras")
-    again, _ = keras_file.load(tmp_path / "model.keras")
-    np.testing.assert_allclose(again(photos), expected, atol=1e-6)
+    single, average = (unet.with_probabilities(build(), flip_tta=tta) for tta in (False, True))
+    plain, mirrored = (np.asarray(single(x)) for x in (photos, photos[:, :, ::-1]))
+    assert np.abs(plain - mirrored[:, :, ::-1]).max() > 0.01  # the network itself is not symmetric
+    expected = (plain + mirrored[:, :, ::-1]) / 2
+    np.testing.assert_allclose(average(photos), expected, atol=1e-6)
+    keras_file.save(average, metadata.Metadata(*METADATA), tmp_path / "model.keras")
+    loaded, _ = keras_file.load(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(photos), expected, atol=1e-6)
 
 
-def test_the_strided_network_starts_at_half_the_resolution_and_sees_edges_at_the_whole() -> None:
+def test_the_strided_network_starts_at_half_the_resolution_and_has_edges_at_full_resolution() -> (
+    None
+):
     from petseg.model import unet
 
     model = unet.build(16, 4, 2, "strided")
@@ -147,7 +151,9 @@ def test_the_step_counts_pixels_under_each_border_policy() -> None:
 
     model = build()
     for variable in model.trainable_variables:
-        variable.assign(variable * 0)  # logits of 0: nothing is found, the loss is log 2 a pixel
+        variable.assign(
+            variable * 0
+        )  # logits of 0: nothing is predicted, the loss is log 2 per pixel
     photos = np.zeros((1, 16, 16, 3), np.uint8)
     trimaps = np.full((1, 16, 16), 2, np.uint8)
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border
@@ -173,37 +179,37 @@ def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:
     assert orders[0].tolist() != orders[1].tolist()
 
 
-def test_the_batches_after_those_done_are_the_same_as_if_all_were_made() -> None:
+def test_a_resumed_epoch_has_the_same_batches_as_one_without_interruption() -> None:
     from petseg.training import batches
 
     settings = train_params(batch_size=4, crop=0.5, colour=0.3)
-    whole = list(batches.train_batches(squares(18), settings, 3))
-    rest = list(batches.train_batches(squares(18), settings, 3, skip=8))
-    assert [len(photos) for photos, _ in rest] == [4, 4, 2]
-    for made, again in zip(whole[2:], rest, strict=True):
-        assert [(a == b).all() for a, b in zip(made, again, strict=True)] == [True, True]
+    complete = list(batches.train_batches(squares(18), settings, 3))
+    resumed = list(batches.train_batches(squares(18), settings, 3, skip=8))
+    assert [len(photos) for photos, _ in resumed] == [4, 4, 2]
+    for first, second in zip(complete[2:], resumed, strict=True):
+        assert [(a == b).all() for a, b in zip(first, second, strict=True)] == [True, True]
 
 
-def test_the_next_batch_is_made_while_one_is_used_and_an_error_arrives() -> None:
+def test_the_next_batch_is_computed_while_one_is_used_and_its_error_is_raised() -> None:
     from petseg.training import batches
 
-    made = threading.Event()
+    is_computed = threading.Event()
 
     def two_batches() -> Iterator[Any]:
         yield 1
-        made.set()
+        is_computed.set()
         yield 2
         raise OSError("the disk is gone")
 
-    ready: Iterator[Any] = batches.prefetch(two_batches())
-    assert next(ready) == 1
-    assert made.wait(10)
-    assert next(ready) == 2
+    prefetched: Iterator[Any] = batches.prefetch(two_batches())
+    assert next(prefetched) == 1
+    assert is_computed.wait(10)
+    assert next(prefetched) == 2
     with pytest.raises(OSError, match="the disk is gone"):
-        next(ready)
+        next(prefetched)
 
 
-def test_bce_dice_adds_what_dice_misses_over_the_batch() -> None:
+def test_bce_dice_adds_1_minus_dice_over_the_batch() -> None:
     from petseg.training import step
 
     model = build()
@@ -218,40 +224,40 @@ def test_bce_dice_adds_what_dice_misses_over_the_batch() -> None:
         assert sums[0] / pixels == pytest.approx(np.log(2) + 1 - dice, rel=1e-6)
 
 
-def test_the_rate_stays_or_falls_along_a_cosine() -> None:
+def test_the_learning_rate_is_constant_or_falls_along_a_cosine() -> None:
     from petseg.training import step
 
     def rates(**changes: Any) -> list[float]:
-        (part,) = step.make_optimizers(build(), train_params(epochs=2, **changes), 40)  # 10 steps
-        found = []
+        (group,) = step.make_optimizers(build(), train_params(epochs=2, **changes), 40)  # 10 steps
+        values = []
         for number in range(10):
-            part.optimizer.iterations.assign(number)
-            found.append(float(part.optimizer.learning_rate))
-        return found
+            group.optimizer.iterations.assign(number)
+            values.append(float(group.optimizer.learning_rate))
+        return values
 
     assert rates() == pytest.approx([0.01] * 10)
     falling = rates(lr_schedule="cosine")
     assert falling[0] == pytest.approx(0.01)
-    assert falling[5] == pytest.approx(0.005)  # half of the way
+    assert falling[5] == pytest.approx(0.005)  # halfway
     assert falling[-1] == pytest.approx(0.01 * (1 + np.cos(0.9 * np.pi)) / 2)
 
 
-def test_patience_ends_a_training_that_gets_no_better_even_after_a_break() -> None:
+def test_patience_ends_a_training_that_gets_no_better_even_when_resumed() -> None:
     from petseg.training.checkpoint import State
 
-    still: dict[str, Any] = {"learning_rate": 1e-12, "epochs": 9}
+    no_progress: dict[str, Any] = {"learning_rate": 1e-12, "epochs": 9}
     state = State()
-    rows = history(state, patience=2, **still)
+    rows = history(state, patience=2, **no_progress)
     assert [row.epoch for row in rows] == [1, 2, 3]  # the first was the best
     assert state.best_epoch.epoch == 1
-    assert history(state, patience=2, **still) == []  # it has ended
+    assert history(state, patience=2, **no_progress) == []  # it is finished
     first = State()
-    history(first, **still | {"epochs": 2})
-    assert [row.epoch for row in history(first, patience=2, **still)] == [3]
-    assert len(history(**still)) == 9
+    history(first, **no_progress | {"epochs": 2})
+    assert [row.epoch for row in history(first, patience=2, **no_progress)] == [3]
+    assert len(history(**no_progress)) == 9
 
 
-def test_in_bfloat16_it_learns_and_keeps_weights_and_logits_in_float32() -> None:
+def test_bfloat16_learns_with_weights_and_logits_in_float32() -> None:
     import keras
 
     backend.start(1, "bfloat16")
@@ -269,13 +275,15 @@ def test_equal_weights_give_equal_bytes_and_the_file_predicts_alike(tmp_path: Pa
     from petseg.model import keras_file, metadata, unet
 
     model = unet.with_probabilities(build(), flip_tta=False)
-    facts = metadata.Metadata(*FACTS)
-    keras_file.save(model, facts, tmp_path / "a.keras")
-    keras_file.save(unet.with_probabilities(build(), flip_tta=False), facts, tmp_path / "b.keras")
+    description = metadata.Metadata(*METADATA)
+    keras_file.save(model, description, tmp_path / "a.keras")
+    keras_file.save(
+        unet.with_probabilities(build(), flip_tta=False), description, tmp_path / "b.keras"
+    )
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
-    loaded, found = keras_file.load(tmp_path / "a.keras")
+    loaded, loaded_description = keras_file.load(tmp_path / "a.keras")
     photos = squares(2).photos
-    assert found == facts
+    assert loaded_description == description
     assert (loaded.predict_on_batch(photos) == model.predict_on_batch(photos)).all()
 
 
