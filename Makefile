@@ -40,7 +40,9 @@ lock: ## make requirements.txt anew from pyproject.toml
 		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
 	rm -rf .venv-lock
 
+# `venv --clear` empties the folder that a linked .venv leads to, which may be somebody's environment.
 $(READY): requirements.txt pyproject.toml
+	@test ! -L .venv || { echo ".venv is a link to $$(readlink .venv), which may not be replaced: remove the link with 'rm .venv' and run make again" >&2; exit 1; }
 	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 		$$python -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && break; python=; \
 	done; \
