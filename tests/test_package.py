@@ -1,11 +1,15 @@
 """What `make` does with the environment, and what a wheel of the project contains."""
 
 import shutil
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, run_in
+from tests.conftest import ROOT, copy_parts, run_in
+
+PACKAGES = ("flows", "petseg", "stages")
 
 
 @pytest.fixture
@@ -36,3 +40,20 @@ def test_make_works_with_a_linked_environment_that_is_up_to_date(linked: Path) -
     (linked / ".venv/ready").touch()
     assert "is a link" not in run_in(linked, "make", "install")
     assert (linked / ".venv/file").read_text() == "of somebody"
+
+
+def test_a_wheel_has_every_package_template_script_and_style(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # the build leaves files beside pyproject.toml
+    copy_parts((*PACKAGES, "pyproject.toml", "README.md", "LICENSE"), source)
+    options = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path))
+    run_in(source, sys.executable, "-m", "pip", "wheel", "--quiet", *options, ".")
+    (wheel,) = tmp_path.glob("petseg-*.whl")
+    contents = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in (".py", ".j2", ".js", ".css")
+    }
+    assert {Path(name).suffix for name in expected} == {".py", ".j2", ".js", ".css"}
+    assert {name for name in contents if ".dist-info/" not in name} == expected
