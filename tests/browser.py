@@ -56,7 +56,7 @@ class Page:
     def on_request(self, request: Request) -> None:
         """Note a request that would leave this machine."""
         if not request.url.startswith(("file:", "data:", "about:")):
-            self.complaints.append(f"asked the network for {request.url}")
+            self.complaints.append(f"requested {request.url}")
 
     def open(self, path: Path) -> None:
         """Show a file, and wait for it to be loaded."""
