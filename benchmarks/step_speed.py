@@ -1,18 +1,18 @@
-"""Times the training step against plain `model.fit`, against PyTorch, and against no data at all.
+"""Time the training step, and compare it with `model.fit`, with PyTorch, and without loading data.
 
     .venv/bin/python benchmarks/step_speed.py --rounds 5
     .venv/bin/python benchmarks/step_speed.py --torch /path/to/python   # one that has torch
     .venv/bin/python benchmarks/step_speed.py --only ours resident fit
 
-All train the same network (16 base channels, depth 4) on the same random photos of 128 pixels,
-32 a batch, each in a process of its own and in turn; the ratios of the medians count.
+All train the same network (16 base channels, depth 4) on the same random photos of 128 pixels in
+batches of 32. They take turns, every one in a new process; the ratios of the medians count.
 
-ours            the project's batches, shuffled, mirrored, cropped and coloured, and its step
+ours            the project's step on its batches: shuffled, mirrored, cropped and coloured
 ours bfloat16   the same with `precision: bfloat16`
 resident        the same step as ours on one batch that stays in memory
-fit             `model.fit` on a float32 array, TensorFlow as it is installed
+fit             `model.fit` on a float32 array, with TensorFlow's default settings
 torch float32   PyTorch, channels-last
-torch bfloat16  the same under autocast: minutes a round on a processor without AVX-512
+torch bfloat16  the same under autocast: takes minutes a round on a processor without AVX-512
 """
 
 import argparse
@@ -32,35 +32,35 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 SIZE, BATCH, BASE, DEPTH = 128, 32, 16, 4
-WARM, STEPS = 2, 5
+WARM_UP, STEPS = 2, 5  # steps that are not timed, and steps that are
 
 
-def data(batches: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return random photos and trimaps for some batches."""
+def random_data(batches: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random photos and trimaps for a number of batches."""
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, (batches * BATCH, SIZE, SIZE, 3), dtype=np.uint8)
     return photos, rng.integers(1, 4, photos.shape[:3], dtype=np.uint8)
 
 
-def rate(step: Callable[[int], object]) -> float:
-    """Return the photos per second of some steps, after the first ones."""
-    for number in range(WARM):
+def photos_per_second(step: Callable[[int], object]) -> float:
+    """Return the photos per second of the steps after the warm-up."""
+    for number in range(WARM_UP):
         step(number)
     started = time.perf_counter()
     for number in range(STEPS):
-        step(WARM + number)
+        step(WARM_UP + number)
     return STEPS * BATCH / (time.perf_counter() - started)
 
 
-def with_our_step(resident: bool, precision: Literal["float32", "bfloat16"] = "float32") -> float:
-    """Return the rate of the project's step, on its own batches or always on the same."""
+def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "float32") -> float:
+    """Return the photos per second of the project's step, on its batches or always on one batch."""
     from petseg.data.arrays import Photo, Split
     from petseg.model import backend, unet
     from petseg.training import batches, settings, step
 
     backend.start(0, precision)
 
-    photos, trimaps = data(WARM + STEPS)
+    photos, trimaps = random_data(WARM_UP + STEPS)
     index = [Photo(str(n), "a", "cat", SIZE, SIZE, "", "") for n in range(len(photos))]
     split = Split(photos, trimaps, index)
     schedule = settings.Schedule(
@@ -78,18 +78,18 @@ def with_our_step(resident: bool, precision: Literal["float32", "bfloat16"] = "f
         seed=0,
     )
     model = unet.build(SIZE, BASE, DEPTH, "plain")
-    parts = step.make_optimizers(model, schedule, len(photos))
-    step = step.make_step(model, "bce", "pet", parts)
-    batches = batches.prefetch(batches.train_batches(split, schedule, 1))
+    groups = step.make_optimizers(model, schedule, len(photos))
+    run_step = step.make_step(model, "bce", "pet", groups)
+    photo_batches = batches.prefetch(batches.train_batches(split, schedule, 1))
     if resident:
-        one = next(batches)
-        batches.close()
-        return rate(lambda _: step(*one).numpy())
-    return rate(lambda _: step(*next(batches)).numpy())
+        batch = next(photo_batches)
+        photo_batches.close()
+        return photos_per_second(lambda _: run_step(*batch).numpy())
+    return photos_per_second(lambda _: run_step(*next(photo_batches)).numpy())
 
 
 def fit() -> float:
-    """Return the rate of Keras's own loop."""
+    """Return the photos per second of Keras's `model.fit`."""
     import keras
 
     from petseg.model import unet
@@ -100,25 +100,25 @@ def fit() -> float:
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    photos, trimaps = data(WARM + STEPS)
+    photos, trimaps = random_data(WARM_UP + STEPS)
     x, y = photos.astype(np.float32), (trimaps != 2).astype(np.float32)[..., None]
-    model.fit(x[: WARM * BATCH], y[: WARM * BATCH], batch_size=BATCH, verbose=0)
+    model.fit(x[: WARM_UP * BATCH], y[: WARM_UP * BATCH], batch_size=BATCH, verbose=0)
     started = time.perf_counter()
-    model.fit(x[WARM * BATCH :], y[WARM * BATCH :], batch_size=BATCH, verbose=0)
+    model.fit(x[WARM_UP * BATCH :], y[WARM_UP * BATCH :], batch_size=BATCH, verbose=0)
     return STEPS * BATCH / (time.perf_counter() - started)
 
 
 def pytorch(bfloat16: bool) -> float:
-    """Return the rate of the same network in PyTorch."""
+    """Return the photos per second of the same network in PyTorch."""
     import torch
     from torch import nn
 
     torch.manual_seed(0)
 
-    def double(before: int, after: int) -> nn.Sequential:
+    def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for channels in (before, after):
-            layers += [nn.Conv2d(channels, after, 3, padding=1), nn.ReLU(inplace=True)]
+        for channels in (in_channels, out_channels):
+            layers += [nn.Conv2d(channels, out_channels, 3, padding=1), nn.ReLU(inplace=True)]
         return nn.Sequential(*layers)
 
     class UNet(nn.Module):
@@ -126,10 +126,11 @@ def pytorch(bfloat16: bool) -> float:
             super().__init__()
             widths = [BASE * 2**level for level in range(DEPTH + 1)]
             self.down = nn.ModuleList(
-                double(before, after) for before, after in zip([3, *widths], widths, strict=False)
+                double_conv(before, after)
+                for before, after in zip([3, *widths], widths, strict=False)
             )
             self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, 2) for w in widths[:-1])
-            self.merge = nn.ModuleList(double(2 * w, w) for w in widths[:-1])
+            self.merge = nn.ModuleList(double_conv(2 * w, w) for w in widths[:-1])
             self.out = nn.Conv2d(BASE, 1, 1)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -143,7 +144,7 @@ def pytorch(bfloat16: bool) -> float:
 
     model = UNet().to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    photos, trimaps = data(WARM + STEPS)
+    photos, trimaps = random_data(WARM_UP + STEPS)
 
     def step(number: int) -> float:
         rows = slice(number * BATCH, (number + 1) * BATCH)
@@ -157,13 +158,13 @@ def pytorch(bfloat16: bool) -> float:
         optimizer.step()
         return loss.item()
 
-    return rate(step)
+    return photos_per_second(step)
 
 
 CONTENDERS: dict[str, Callable[[], float]] = {
-    "ours": lambda: with_our_step(resident=False),
-    "ours bfloat16": lambda: with_our_step(resident=False, precision="bfloat16"),
-    "resident": lambda: with_our_step(resident=True),
+    "ours": lambda: project_step(resident=False),
+    "ours bfloat16": lambda: project_step(resident=False, precision="bfloat16"),
+    "resident": lambda: project_step(resident=True),
     "fit": fit,
     "torch float32": lambda: pytorch(bfloat16=False),
     "torch bfloat16": lambda: pytorch(bfloat16=True),
@@ -171,33 +172,33 @@ CONTENDERS: dict[str, Callable[[], float]] = {
 
 
 def main() -> None:
-    """Time one contender, or all in turn."""
+    """Time one contender in this process, or start every contender in turn."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--torch", help="a Python that has torch and numpy")
+    parser.add_argument("--torch", help="path to a Python that has torch and numpy")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--here", choices=CONTENDERS, help="time one in this process")
-    asked = parser.parse_args()
-    if asked.here:
-        print(CONTENDERS[asked.here]())
+    parser.add_argument("--in-process", choices=CONTENDERS, help="time this one in this process")
+    args = parser.parse_args()
+    if args.in_process:
+        print(CONTENDERS[args.in_process]())
         return
-    pythons = {name: asked.torch if "torch" in name else sys.executable for name in asked.only}
+    pythons = {name: args.torch if "torch" in name else sys.executable for name in args.only}
     rates: dict[str, list[float]] = {name: [] for name, python in pythons.items() if python}
-    for _ in range(asked.rounds):
-        for name, found in rates.items():
-            command = [pythons[name], __file__, "--here", name]
+    for _ in range(args.rounds):
+        for name, measured in rates.items():
+            command = [pythons[name], __file__, "--in-process", name]
             environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
             done = subprocess.run(
                 command, stdout=subprocess.PIPE, text=True, check=True, env=environment
             )
-            found.append(float(done.stdout.split()[-1]))
-            print(f"{name}: {found[-1]:.1f} photos/s", file=sys.stderr)
-    middle = {name: statistics.median(found) for name, found in rates.items()}
-    for name, median in middle.items():
+            measured.append(float(done.stdout.split()[-1]))
+            print(f"{name}: {measured[-1]:.1f} photos/s", file=sys.stderr)
+    medians = {name: statistics.median(measured) for name, measured in rates.items()}
+    for name, median in medians.items():
         print(
-            f"{name:15} {median:6.1f} photos/s, {median / middle[asked.only[0]]:.2f} of the first"
+            f"{name:15} {median:6.1f} photos/s, {median / medians[args.only[0]]:.2f} of the first"
         )
 
 

@@ -1,113 +1,93 @@
-"""A real Chromium without a window, told what to do by its DevTools protocol."""
+"""A real Chromium without a window, which Playwright drives."""
 
-import base64
-import itertools
-import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-from websockets.sync.client import connect
-from websockets.sync.connection import Connection
-
-from tests.prefect_server import until
+from playwright.sync_api import Browser, ConsoleMessage, Request, sync_playwright
 
 FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--remote-debugging-port=0", "about:blank"),
 )
 
 
 class Page:
-    """One page of the browser."""
+    """One page of the browser, with what it complains of."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.numbers = itertools.count(1)
-        self.complaints: list[str] = []  # errors and warnings of the console
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.complaints: list[str] = []  # exceptions, warnings of the console, use of the network
+        self.page = browser.new_page()
+        self.window(1100)
 
-    def call(self, method: str, **parameters: Any) -> Any:
-        """Ask for something and return the answer."""
-        number = next(self.numbers)
-        message = {"id": number, "method": method, "params": parameters}
-        self.connection.send(json.dumps(message))
-        while True:
-            answer = self.receive()
-            if answer.get("id") == number:
-                assert "error" not in answer, answer
-                return answer["result"]
+    def window(
+        self, width: int, height: int = 900, *, dark: bool = False, scripts: bool = True
+    ) -> None:
+        """Show the address in a new window.
 
-    def receive(self) -> dict[str, Any]:
-        """Return the next message; note what the page complains of."""
-        message: dict[str, Any] = json.loads(self.connection.recv(60))
-        method, found = message.get("method"), message.get("params", {})
-        if method == "Runtime.exceptionThrown":
-            self.complaints.append(str(found["exceptionDetails"]))
-        if method == "Log.entryAdded" and found["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(found["entry"]["text"])
-        if method == "Runtime.consoleAPICalled" and found["type"] in ("error", "warning", "assert"):
-            self.complaints.append(str(found["args"]))
-        if method == "Network.requestWillBeSent":
-            address = found["request"]["url"]
-            if not address.startswith(("file:", "data:", "about:")):
-                self.complaints.append(f"asked the network for {address}")
-        return message
+        Args:
+            width: in pixels; less than 600 makes it a telephone's.
+            height: in pixels.
+            dark: whether the user prefers dark pages.
+            scripts: whether JavaScript is switched on.
+        """
+        address = self.page.url
+        self.page.close()
+        self.page = self.browser.new_page(
+            viewport={"width": width, "height": height},
+            is_mobile=width < 600,
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+        )
+        self.page.set_default_timeout(60_000)  # in milliseconds; a busy machine is slow
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self.on_console)
+        self.page.on("request", self.on_request)
+        self.page.goto(address)
+
+    def on_console(self, message: ConsoleMessage) -> None:
+        """Note an error or a warning of the console."""
+        if message.type in ("error", "warning", "assert"):
+            self.complaints.append(message.text)
+
+    def on_request(self, request: Request) -> None:
+        """Note a request that would leave this machine."""
+        if not request.url.startswith(("file:", "data:", "about:")):
+            self.complaints.append(f"requested {request.url}")
 
     def open(self, path: Path) -> None:
         """Show a file, and wait for it to be loaded."""
-        self.call("Page.navigate", url=path.absolute().as_uri())
-        while self.receive().get("method") != "Page.loadEventFired":
-            pass
+        self.page.goto(path.absolute().as_uri())
 
     def js(self, expression: str) -> Any:
-        """Return what an expression is in the page; a promise is waited for."""
-        answer = self.call(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
-        )
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+        """Return the value of an expression in the page; a promise is waited for."""
+        return self.page.evaluate(expression)
 
-    def until(self, expression: str) -> Any:
-        """Wait for an expression to be true in the page; return it."""
-        return until(lambda: self.js(expression))
+    def until(self, expression: str) -> None:
+        """Wait for an expression to be true in the page."""
+        self.page.wait_for_function(expression)
 
-    def window(self, width: int, height: int = 900, *, dark: bool = False) -> None:
-        """Set the size in pixels, and whether the user prefers dark pages."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+    def accessible_names(self) -> set[str]:
+        """Return what Chromium gives a screen reader; Playwright's own tree leaves out noscript."""
+        session = self.page.context.new_cdp_session(self.page)
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+        return {str(node.get("name", {}).get("value")) for node in nodes if not node["ignored"]}
 
     def screenshot(self) -> bytes:
-        """Return the whole page as PNG."""
-        found = self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        return base64.b64decode(found["data"])
+        """Return the page from top to bottom as PNG."""
+        return self.page.screenshot(full_page=True)
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Page]:
-    """Give a page of a browser of its own that keeps its files in the folder."""
+def opened() -> Iterator[Page]:
+    """Start a browser, give a page of it, and stop it."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     assert program, "no chromium: apt-get install chromium"
-    with subprocess.Popen(
-        [program, f"--user-data-dir={folder}", *FLAGS],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            announced = folder / "DevToolsActivePort"
-            until(lambda: announced.exists() and announced.read_text())
-            port = announced.read_text().split()[0]
-            targets = httpx.get(f"http://127.0.0.1:{port}/json/list", trust_env=False).json()
-            (target,) = [each for each in targets if each["type"] == "page"]
-            with connect(target["webSocketDebuggerUrl"], max_size=None) as connection:
-                yield Page(connection)
-        finally:
-            process.terminate()
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=FLAGS) as browser,
+    ):
+        yield Page(browser)

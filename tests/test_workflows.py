@@ -1,8 +1,9 @@
-"""The steps of the CI workflows that can run here; GitHub itself, asked through `gh`, cannot."""
+"""The steps of the CI workflows that can run without GitHub; a script stands in for its `gh`."""
 
 import json
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 
-# stands in for GitHub: gives the artifact, answers by what it is asked for, and notes each call
+# It stands in for GitHub's command: gives the artifact, answers two requests, and logs its calls.
 GH = """#!/usr/bin/env bash
 echo "$*" >> calls
 case "$*" in
-    "run download"*) cp -rP given artifact ;;
+    "run download"*) cp -rP uploaded artifact ;;
     "pr list"*) echo 12 ;;
     "api --paginate"*) cat comments ;;
 esac
@@ -28,25 +29,30 @@ HOSTILE = """**Worse: test IoU**
 """
 
 
-def script(workflow: str, step: str) -> tuple[str, dict[str, Any]]:
-    """Return a step's script and its job's environment."""
-    document = YAML(typ="safe").load(ROOT / f".github/workflows/{workflow}.yml")
-    (job,) = document["jobs"].values()
-    (found,) = [each["run"] for each in job["steps"] if each["name"].startswith(step)]
-    return found, job["env"]
+def read_workflow(name: str) -> dict[str, Any]:
+    """Return a workflow as GitHub reads it."""
+    document: dict[str, Any] = YAML(typ="safe").load(ROOT / f".github/workflows/{name}.yml")
+    return document
+
+
+def script(workflow: str, prefix: str) -> tuple[str, dict[str, Any]]:
+    """Return the script of the step whose name begins so, and its job's environment."""
+    (job,) = read_workflow(workflow)["jobs"].values()
+    (text,) = [step["run"] for step in job["steps"] if step["name"].startswith(prefix)]
+    return text, job["env"]
 
 
 def run(folder: Path, workflow: str, step: str, **values: str) -> subprocess.CompletedProcess[str]:
-    """Run a step as GitHub does, with `gh` from above."""
+    """Run a step as GitHub does, with the script above as `gh`."""
     (folder / "bin").mkdir(exist_ok=True)
     (folder / "bin/gh").write_text(GH)
     (folder / "bin/gh").chmod(0o755)
     text, environment = script(workflow, step)
-    given = {name: value for name, value in environment.items() if "${{" not in value} | values
+    constants = {name: value for name, value in environment.items() if "${{" not in value}
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text],
         cwd=folder,
-        env=os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}"} | given,
+        env=os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}"} | constants | values,
         capture_output=True,
         text=True,
         check=False,
@@ -63,13 +69,13 @@ def test_every_script_is_one_that_bash_can_read(path: Path) -> None:
     ]
     assert scripts
     for text in scripts:
-        assert "${{" not in text  # nothing is put into a shell by GitHub
+        assert "${{" not in text  # GitHub would paste a value into the shell
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
 def test_the_posted_text_has_no_html_no_link_no_picture_and_no_mention(tmp_path: Path) -> None:
-    (tmp_path / "given").mkdir()
-    (tmp_path / "given/comment.md").write_text(HOSTILE + "…<" * 100_000)
+    (tmp_path / "uploaded").mkdir()
+    (tmp_path / "uploaded/comment.md").write_text(HOSTILE + "…<" * 100_000)
     done = run(tmp_path, "comment", "Take the text", RUN="7")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "calls").read_text() == "run download 7 --name review --dir artifact\n"
@@ -84,10 +90,10 @@ def test_the_posted_text_has_no_html_no_link_no_picture_and_no_mention(tmp_path:
 
 def test_a_link_in_place_of_the_comment_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("token")
-    (tmp_path / "given").mkdir()
-    (tmp_path / "given/comment.md").symlink_to(tmp_path / "secret")
+    (tmp_path / "uploaded").mkdir()
+    (tmp_path / "uploaded/comment.md").symlink_to(tmp_path / "secret")
     assert run(tmp_path, "comment", "Take the text", RUN="7").returncode != 0
-    assert (tmp_path / "artifact/comment.md").read_text() == "token"  # it got there
+    assert (tmp_path / "artifact/comment.md").read_text() == "token"  # the download kept the link
     assert not (tmp_path / "body.md").exists()
 
 
@@ -107,13 +113,35 @@ def test_the_comment_is_posted_once_and_then_put_in_place_of_the_last(
     assert (tmp_path / "calls").read_text().splitlines()[-1] == call
 
 
-def test_actions_are_pinned_by_commit_and_the_pull_requests_run_knows_no_secret() -> None:
+def test_actions_are_pinned_by_commit() -> None:
     for path in (ROOT / ".github/workflows").glob("*.yml"):
         for line in path.read_text().splitlines():
             if "uses:" in line:
                 assert len(line.partition("@")[2].split()[0]) == 40, line
-    document = YAML(typ="safe").load(ROOT / ".github/workflows/review.yml")
+
+
+@pytest.mark.parametrize("name", ["review", "test"])
+def test_a_workflow_that_runs_code_of_a_pull_request_knows_no_secret(name: str) -> None:
+    document = read_workflow(name)
     assert document["permissions"] == {}
     assert [job["permissions"] for job in document["jobs"].values()] == [{"contents": "read"}]
     assert "secrets" not in json.dumps(document)
     assert "token" not in json.dumps(document)
+    checkouts = [
+        step["with"]["persist-credentials"]
+        for job in document["jobs"].values()
+        for step in job["steps"]
+        if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert checkouts == [False]
+
+
+def test_lint_and_tests_run_for_pull_requests_and_main_on_the_oldest_and_newest_python() -> None:
+    document = read_workflow("test")
+    assert document["on"] == {"pull_request": None, "push": {"branches": ["main"]}}
+    (job,) = document["jobs"].values()
+    assert [step["run"] for step in job["steps"][-3:]] == ["make install", "make lint", "make test"]
+    oldest, newest = job["strategy"]["matrix"]["python"]
+    supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    major, minor = newest.split(".")
+    assert supported == f">={oldest},<{major}.{int(minor) + 1}"
