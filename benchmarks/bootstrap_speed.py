@@ -34,7 +34,7 @@ def loop(base: np.ndarray, head: np.ndarray) -> list[float]:
     found = []
     for _ in range(bootstrap.RESAMPLES):
         drawn = rng.integers(0, len(base), len(base))
-        old, new = (metrics.headline(side[drawn]) for side in (base, head))
+        old, new = (metrics.from_photos(side[drawn]) for side in (base, head))
         found.append(new["iou"] - old["iou"])
     return found
 

@@ -28,7 +28,7 @@ def two_models(photos: int, seed: int, better: float) -> list[Int64[np.ndarray, 
 def test_a_models_difference_to_itself_is_zero_in_every_resample() -> None:
     counts, _ = two_models(30, seed=0, better=0)
     found = paired_bootstrap.differences(counts, counts)
-    assert set(found) == set(metrics.headline(counts))
+    assert set(found) == set(metrics.from_photos(counts))
     assert all(bootstrap.interval(samples) == (0, 0) for samples in found.values())
     assert paired_bootstrap.iou_interval(counts, counts, among=5, seed=1) == (0, 0)
 

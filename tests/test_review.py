@@ -10,8 +10,9 @@ import pytest
 
 from petseg.errors import UserError
 from petseg.evaluation import metrics
-from petseg.review import changes, compare, gate
-from petseg.review.results import Results, TestPhoto
+from petseg.evaluation.metrics import Direction
+from petseg.review import changes, compare, gate, results
+from petseg.review.results import Results
 
 GATE = {"iou": {"better": "higher", "tolerance": 0.01}}
 Six = tuple[int, ...]
@@ -20,13 +21,13 @@ Six = tuple[int, ...]
 def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
     """Return results of these counts by test photo; the breed is the name up to its number."""
     test = {
-        name: TestPhoto(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
+        name: results.TestPhoto(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
         for name, counts in photos.items()
     }
     counts = np.array(list(photos.values()), np.int64).reshape(-1, 6)
     facts: dict[str, Any] = {
         "commit": "",
-        "metrics": metrics.headline(counts) if photos else {},
+        "metrics": metrics.from_photos(counts) if photos else {},
         "test": test,
         "photos": {name: ("test", photo.sha256) for name, photo in test.items()},
         "history": [],
@@ -69,7 +70,7 @@ def with_more(found: Results, more: tuple[float, ...]) -> Results:
     """Return results whose photos all have these boundary pixels, F-score and squared error."""
     test = {name: replace(photo, more=more) for name, photo in found.test.items()}
     rows = np.array([[*photo.counts, *photo.more] for photo in test.values()])
-    return replace(found, test=test, metrics=metrics.headline(rows))
+    return replace(found, test=test, metrics=metrics.from_photos(rows))
 
 
 def test_what_both_measured_besides_counts_is_judged_and_less_may_be_better() -> None:
@@ -110,9 +111,9 @@ def test_a_fall_within_the_tolerance_passes_though_it_is_clear() -> None:
 
 
 def test_what_is_lower_when_better_regresses_upwards() -> None:
-    assert compare.judge_interval(0.1, 0.2, 0.05, "lower") == compare.WORSE
-    assert compare.judge_interval(-0.2, -0.1, 0.05, "lower") == compare.BETTER
-    assert compare.judge_interval(0.1, 0.2, 0.15, "lower") == compare.UNCLEAR
+    assert compare.judge_interval(0.1, 0.2, 0.05, Direction.LOWER) == compare.WORSE
+    assert compare.judge_interval(-0.2, -0.1, 0.05, Direction.LOWER) == compare.BETTER
+    assert compare.judge_interval(0.1, 0.2, 0.15, Direction.LOWER) == compare.UNCLEAR
 
 
 def test_a_change_cannot_loosen_its_own_gate() -> None:

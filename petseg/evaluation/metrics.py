@@ -6,6 +6,7 @@ background). They add up over photos, and hold what every border policy needs.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Real, UInt8
@@ -27,29 +28,126 @@ COLUMNS = (
 # what per_image.csv has of a photo besides: pixels of both boundary bands and of either, its
 # boundary F-score, and its pixels' squared errors of the probability, added up
 EXTRA_COLUMNS = ("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error")
-LESS_IS_BETTER = ("brier", "calibration_error")
 
-# the metrics of metrics.json: a name for people, and what it is
-WORDS = {
-    "iou": ("IoU", "intersection over union of pet, over the pixels of all photos"),
-    "dice": ("Dice", "the F1 score of pet pixels"),
-    "accuracy": ("accuracy", "share of pixels that are right"),
-    "precision": ("precision", "share of predicted pet that is pet"),
-    "recall": ("recall", "share of pet that is predicted"),
-    "mean_iou": ("mean IoU", "mean of the IoU of pet and of background"),
-    "image_iou": ("IoU per photo", "mean of each photo's IoU"),
-    "iou_border_background": ("IoU, border as background", "the trimap's border counted as no pet"),
-    "iou_border_ignored": ("IoU, border ignored", "the trimap's border left out"),
-    "boundary_iou": (
-        "boundary IoU",
-        "IoU of the bands along both outlines, 2 % of the diagonal deep",
-    ),
-    "boundary_f_2px": (
-        "boundary F",
-        "F-score of the outlines at 2 pixels' tolerance, mean over photos",
-    ),
-    "calibration_error": ("calibration error", "expected, over 15 bins of probability; 0 is best"),
-    "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
+
+class Direction(StrEnum):
+    """Which values of a metric are the better ones."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the whole project says about a metric of metrics.json."""
+
+    key: str  # in metrics.json, intervals.csv, and in `gate` of params.yaml
+    title: str  # the name for people
+    formula: str  # over the pixels of all photos, with the border as pet, unless it says otherwise
+    direction: Direction
+    explanation: str
+    has_interval: bool = True  # over photos, in intervals.csv
+    has_paired_interval: bool = True  # of the difference of two models, from per_image.csv
+
+
+# In the order of metrics.json. A new metric needs an entry here, and its computation: in `from_sums`
+# if it follows from the columns of per_image.csv, in `scores.values` otherwise.
+METRICS = {
+    metric.key: metric
+    for metric in (
+        Metric(
+            "iou",
+            "IoU",
+            "TP / (TP + FP + FN)",
+            Direction.HIGHER,
+            "intersection over union of pet, over the pixels of all photos",
+        ),
+        Metric(
+            "dice",
+            "Dice",
+            "2 TP / (2 TP + FP + FN)",
+            Direction.HIGHER,
+            "the F1 score of pet pixels",
+        ),
+        Metric(
+            "accuracy",
+            "accuracy",
+            "(TP + TN) / (TP + FP + FN + TN)",
+            Direction.HIGHER,
+            "share of pixels that are right",
+        ),
+        Metric(
+            "precision",
+            "precision",
+            "TP / (TP + FP)",
+            Direction.HIGHER,
+            "share of predicted pet that is pet",
+        ),
+        Metric(
+            "recall",
+            "recall",
+            "TP / (TP + FN)",
+            Direction.HIGHER,
+            "share of pet that is predicted",
+        ),
+        Metric(
+            "mean_iou",
+            "mean IoU",
+            "(TP / (TP + FP + FN) + TN / (TN + FP + FN)) / 2",
+            Direction.HIGHER,
+            "mean of the IoU of pet and of background",
+        ),
+        Metric(
+            "image_iou",
+            "IoU per photo",
+            "mean over photos of TP / (TP + FP + FN)",
+            Direction.HIGHER,
+            "mean of each photo's IoU",
+        ),
+        Metric(
+            "iou_border_background",
+            "IoU, border as background",
+            "TP / (TP + FP + FN), the border as background",
+            Direction.HIGHER,
+            "the trimap's border counted as no pet",
+        ),
+        Metric(
+            "iou_border_ignored",
+            "IoU, border ignored",
+            "TP / (TP + FP + FN), without the border's pixels",
+            Direction.HIGHER,
+            "the trimap's border left out",
+        ),
+        Metric(
+            "boundary_iou",
+            "boundary IoU",
+            "intersection / union of the two bands along the outlines",
+            Direction.HIGHER,
+            "IoU of the bands along both outlines, 2 % of the diagonal deep",
+        ),
+        Metric(
+            "boundary_f_2px",
+            "boundary F",
+            "mean over photos of 2 P R / (P + R) of the outlines' pixels",
+            Direction.HIGHER,
+            "F-score of the outlines at 2 pixels' tolerance, mean over photos",
+        ),
+        Metric(
+            "brier",
+            "Brier score",
+            "mean of (probability − truth)²",
+            Direction.LOWER,
+            "mean squared error of the probability; 0 is best",
+        ),
+        Metric(
+            "calibration_error",
+            "calibration error",
+            "Σ over bins of |Σ (probability − truth)| / pixels",
+            Direction.LOWER,
+            "expected, over 15 bins of probability; 0 is best",
+            has_paired_interval=False,  # the gaps of each photo's bins are not in per_image.csv
+        ),
+    )
 }
 
 
@@ -181,7 +279,7 @@ def from_sums(sums: Float64[np.ndarray, "sums added"], n: int) -> dict[str, Valu
     return found
 
 
-def headline(rows: Real[np.ndarray, "n measured"]) -> dict[str, float]:
+def from_photos(rows: Real[np.ndarray, "n measured"]) -> dict[str, float]:
     """Return the metrics that follow from the photos' rows, 4 decimals."""
     found = from_sums(by_photo(rows).sum(axis=0, keepdims=True), len(rows))
     return {name: round(np.asarray(value).item(), 4) for name, value in found.items()}

@@ -13,12 +13,6 @@ from petseg.data.labels import BACKGROUND
 from petseg.evaluation import bootstrap, boundary, calibration, metrics, thresholds
 from petseg.evaluation.metrics import Value
 
-# the keys of metrics.json: few, and what git compares
-HEADLINE = (
-    *("iou", "dice", "accuracy", "precision", "recall", "mean_iou", "image_iou"),
-    *("iou_border_background", "iou_border_ignored", "boundary_iou", "boundary_f_2px"),
-    *("calibration_error", "brier"),
-)
 Rows = Float64[np.ndarray, "photos columns"]
 
 

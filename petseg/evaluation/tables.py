@@ -80,8 +80,9 @@ def write_scores(
 ) -> list[Score]:
     """Write metrics.json, and beside it what every photo adds to it; return the metrics."""
     found = scores.scores(measured)
-    kept = {each.metric: each.value for each in found if each.metric in scores.HEADLINE}
-    files.write_json(reports / "metrics.json", kept | {"official_data": official})
+    values = {score.metric: score.value for score in found}
+    headline: dict[str, Any] = {key: values[key] for key in metrics.METRICS}
+    files.write_json(reports / "metrics.json", headline | {"official_data": official})
     files.write_rows(reports / "intervals.csv", Score, found)
     columns = ["name", "breed", "species", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
     files.write_csv(reports / "per_image.csv", columns, photo_score_rows(index, measured))

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from petseg.evaluation.metrics import WORDS
+from petseg.evaluation.metrics import METRICS
 
 TEMPLATES = Path(__file__).parent.parent  # of the library: report/ and review/ have some
 MARKUP = "|<>&`*[]!"  # of Markdown and HTML
@@ -37,8 +37,12 @@ def headline(
     """Return the metrics of metrics.json with their intervals, each with what it is."""
     ends = {row["metric"]: (float(row["low"]), float(row["high"])) for row in intervals}
     return [
-        (Score(metric, name, numbers[metric], *ends[metric]), text)
-        for metric, (name, text) in WORDS.items()
+        (
+            Score(metric.key, metric.title, numbers[metric.key], *ends[metric.key]),
+            metric.explanation,
+        )
+        for metric in METRICS.values()
+        if metric.has_interval
     ]
 
 

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass as checked
 from petseg import params
 from petseg.errors import UserError
 from petseg.evaluation import bootstrap, metrics
+from petseg.evaluation.metrics import METRICS, Direction
 from petseg.review import paired_bootstrap, results
 from petseg.review.results import Results
 
@@ -63,7 +64,8 @@ class MetricChange:
     @property
     def title(self) -> str:
         """The name as a sentence has it."""
-        return "IoU" if self.name == "iou" else self.name
+        metric = METRICS.get(self.name)
+        return metric.title if metric else self.name
 
     @property
     def difference(self) -> float | None:
@@ -172,9 +174,8 @@ def side_by_side(base: Results, head: Results) -> tuple[MetricChange, ...]:
 def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[MetricChange, ...]:
     """Return every metric of both, on the common photos, with interval and verdict."""
     before, after = results.common_measurements(base, head, common)
-    old, new = metrics.headline(before), metrics.headline(after)
+    old, new = metrics.from_photos(before), metrics.from_photos(after)
     samples = paired_bootstrap.differences(before, after)
-    limits = directions(base)
     reseeds = seed_noise(base.seeds, "metrics")
     moves = []
     for move in side_by_side(base, head):
@@ -183,8 +184,7 @@ def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple
             continue
         low, high = bootstrap.interval(samples[move.name])
         slack = reseeds.get(move.name)
-        usual = "lower" if move.name in metrics.LESS_IS_BETTER else "higher"
-        verdict = judge_interval(low, high, slack or 0.0, limits.get(move.name, usual))
+        verdict = judge_interval(low, high, slack or 0.0, METRICS[move.name].direction)
         values = (old[move.name], new[move.name], low, high, slack, verdict, len(common))
         moves.append(MetricChange(move.name, *values))
     return tuple(moves)
@@ -232,9 +232,11 @@ def photo_regressions(
     return tuple(sorted(fallen, key=lambda loss: loss.head - loss.base))
 
 
-def judge_interval(low: float, high: float, slack: float, better: str = "higher") -> str:
+def judge_interval(
+    low: float, high: float, slack: float, direction: Direction = Direction.HIGHER
+) -> str:
     """Return the verdict on an interval: clear only if all of it lies beyond the slack."""
-    if better == "lower":
+    if direction is Direction.LOWER:
         low, high = -high, -low
     if low > slack:
         return BETTER
@@ -275,11 +277,6 @@ def limits(label: str, document: Mapping[str, Any]) -> dict[str, Limit]:
             for detail in error.errors()
         ]
         raise UserError(f"{label}: {results.PARAMS}: {'; '.join(faults)}") from None
-
-
-def directions(found: Results) -> dict[str, str]:
-    """Return which way each of the gate's metrics is better."""
-    return {name: limit.better for name, limit in limits(found.label, found.params).items()}
 
 
 def format_difference(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from petseg.evaluation.metrics import METRICS
 from petseg.review import compare
 from petseg.review.compare import WORSE, Blocker, Limit, MetricChange, Review
 
@@ -27,7 +28,8 @@ def decide(review: Review) -> tuple[int, str]:
         for move, slack in judged
         if move.low is not None
         and move.high is not None
-        and compare.judge_interval(move.low, move.high, slack, wanted[move.name].better) == WORSE
+        and compare.judge_interval(move.low, move.high, slack, METRICS[move.name].direction)
+        == WORSE
     ]
     if fallen:
         return REGRESSION, "regression: " + "; ".join(fallen)

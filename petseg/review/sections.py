@@ -145,7 +145,9 @@ def metrics_section(found: Review) -> Section:
         "head": [format_metric(move.head) for move in moves],
         "difference": [format_difference(move.difference) for move in moves],
         "95 % interval": [interval_of(move) for move in moves],
-        "by reseed": ["" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in moves],
+        "by reseed": [
+            "" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in moves
+        ],
         "verdict": [move.verdict or missing_side(move) for move in moves],
     }
     return section_of_columns("Metrics", columns)
@@ -177,7 +179,9 @@ def regressions_section(found: Review) -> Section:
 
 def largest_regressions(found: Review) -> list[PhotoRegression]:
     """Return the losses that are shown: those that four decimals can tell."""
-    return [loss for loss in found.regressions[: MAX_ROWS["losses"]] if loss.base - loss.head >= 0.0001]
+    return [
+        loss for loss in found.regressions[: MAX_ROWS["losses"]] if loss.base - loss.head >= 0.0001
+    ]
 
 
 def slices_section(found: Review) -> Section:
@@ -196,7 +200,9 @@ def slices_section(found: Review) -> Section:
         "head": [format_metric(move.head) for move in shown],
         "difference": [format_difference(move.difference) for move in shown],
         "95 % interval": [interval_of(move) for move in shown],
-        "by reseed": ["" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in shown],
+        "by reseed": [
+            "" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in shown
+        ],
         "verdict": [move.verdict for move in shown],
     }
     note = f"IoU. The intervals hold all at once, for {len(found.slices)} slices looked at."
