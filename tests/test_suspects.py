@@ -7,6 +7,7 @@ from PIL import Image
 
 from petseg.data.arrays import Photo, Split
 from petseg.evaluation import label_issues
+from petseg.evaluation.label_issues import Reason
 
 
 def photo(name: str) -> Photo:
@@ -48,7 +49,7 @@ def test_an_inverted_trimap_is_found_and_a_doubtful_one_is_not() -> None:
     index = [photo(name) for name in "abc"]
     empty, shares = np.array([True, False, False]), np.array([0.9, 0.8, 0.4])
     (found,) = label_issues.contradicted(index, empty, shares)
-    assert (found.name, found.reason, found.score) == ("b", label_issues.DISAGREEMENT, 0.8)
+    assert (found.name, found.reason, found.score) == ("b", Reason.DISAGREEMENT, 0.8)
 
 
 def test_an_empty_trimap_is_found_in_any_split_also_with_a_border() -> None:
@@ -57,7 +58,7 @@ def test_an_empty_trimap_is_found_in_any_split_also_with_a_border() -> None:
     (second, third) = label_issues.empty("train", three)
     assert (second.name, third.name) == ("b", "c")
     assert second.split == "train"
-    assert second.reason == label_issues.WITHOUT_PET
+    assert second.reason == Reason.WITHOUT_PET
 
 
 def test_a_photo_that_was_compressed_again_is_found_in_another_split() -> None:
@@ -68,7 +69,7 @@ def test_a_photo_that_was_compressed_again_is_found_in_another_split() -> None:
         for name, photos in (("train", train), ("test", test))
     ]
     (twin,) = label_issues.duplicates(sides)
-    assert (twin.name, twin.split, twin.reason) == ("h", "test", label_issues.DUPLICATE)
+    assert (twin.name, twin.split, twin.reason) == ("h", "test", Reason.DUPLICATE)
     assert twin.detail.startswith("l in train, ")
 
 
@@ -83,10 +84,10 @@ def test_the_ranking_is_by_reason_then_by_score() -> None:
     rows = [
         label_issues.Suspect(name, "test", "x", reason, score, "")
         for name, reason, score in (
-            ("a", label_issues.DUPLICATE, 0.9),
-            ("b", label_issues.DISAGREEMENT, 0.6),
-            ("c", label_issues.DISAGREEMENT, 0.7),
-            ("d", label_issues.WITHOUT_PET, 1.0),
+            ("a", Reason.DUPLICATE, 0.9),
+            ("b", Reason.DISAGREEMENT, 0.6),
+            ("c", Reason.DISAGREEMENT, 0.7),
+            ("d", Reason.WITHOUT_PET, 1.0),
         )
     ]
     assert [each.name for each in label_issues.ranked(rows)] == ["d", "c", "b", "a"]

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,15 @@ DISAGREED = 0.5  # share of sure and wrong pixels, of those that are pet for mod
 MAX_DIFFERING_BITS = 10  # bits of 128 in which two photos' hashes may differ
 CHUNK = 256  # photos read at a time
 MIN_CONTRAST = 6  # mean change between neighbours, of 255, below which a hash says nothing
-WITHOUT_PET, DISAGREEMENT, DUPLICATE = (
-    "no pet in the trimap",
-    "model sure of the opposite",
-    "near-duplicate in another split",
-)
 Hashes = UInt64[np.ndarray, "n 2"]
+
+
+class Reason(StrEnum):
+    """Why a person should look at a photo, the most certain reason first."""
+
+    WITHOUT_PET = "no pet in the trimap"
+    DISAGREEMENT = "model sure of the opposite"
+    DUPLICATE = "near-duplicate in another split"
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Suspect:
     name: str
     split: str
     breed: str
-    reason: str
+    reason: Reason
     score: float
     detail: str
 
@@ -59,17 +63,19 @@ def contradicted(
     """Yield the test photos whose trimap, which is not empty, is the opposite of what the model is sure of."""
     for photo, empty, share in zip(index, without_pet, disagreements, strict=True):
         if share >= DISAGREED and not empty:
-            yield suspect(photo, "test", DISAGREEMENT, float(share), f"{share:.0%} of the animal")
+            yield suspect(
+                photo, "test", Reason.DISAGREEMENT, float(share), f"{share:.0%} of the animal"
+            )
 
 
 def empty(name: str, split: Split) -> Iterator[Suspect]:
     """Yield a split's photos whose trimap has no pixel of a pet."""
     for photo, trimap in zip(split.index, split.trimaps, strict=True):
         if not (trimap == PET).any():
-            yield suspect(photo, name, WITHOUT_PET, 1.0, "")
+            yield suspect(photo, name, Reason.WITHOUT_PET, 1.0, "")
 
 
-def suspect(photo: Photo, split: str, reason: str, score: float, detail: str) -> Suspect:
+def suspect(photo: Photo, split: str, reason: Reason, score: float, detail: str) -> Suspect:
     """Return a photo as a suspect."""
     return Suspect(photo.name, split, photo.breed, reason, round(score, 4), detail)
 
@@ -128,7 +134,7 @@ def duplicates(splits: Sequence[Hashed]) -> Iterator[Suspect]:
                 yield suspect(
                     photo,
                     later.split,
-                    DUPLICATE,
+                    Reason.DUPLICATE,
                     1 - bits / 128,
                     f"{twin}, {bits} of 128 bits differ",
                 )
@@ -136,7 +142,7 @@ def duplicates(splits: Sequence[Hashed]) -> Iterator[Suspect]:
 
 def ranked(found: Iterable[Suspect]) -> list[Suspect]:
     """Return the suspects by reason, the most certain first."""
-    order = (WITHOUT_PET, DISAGREEMENT, DUPLICATE)
+    order = list(Reason)
     return sorted(found, key=lambda each: (order.index(each.reason), -each.score, each.name))
 
 

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,7 +18,6 @@ from petseg.evaluation.metrics import METRICS, Direction
 from petseg.review import paired_bootstrap, results
 from petseg.review.results import Results
 
-BETTER, WORSE, UNCLEAR, FEW_PHOTOS = "better", "worse", "no clear change", "few photos"
 MIN_PHOTOS = 8  # photos of a slice to say anything of it
 
 # Student's t, 97.5 %, for 1, 2, … degrees of freedom (Fisher's table III); above 30 nearly normal
@@ -26,6 +26,15 @@ STUDENT = (
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
+
+
+class Verdict(StrEnum):
+    """What the interval of a difference says of head."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNCLEAR = "no clear change"
+    FEW_PHOTOS = "few photos"
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -58,7 +67,7 @@ class MetricChange:
     low: float | None = None
     high: float | None = None
     seed_noise: float | None = None
-    verdict: str = ""
+    verdict: Verdict | None = None  # None where one side lacks the metric
     photos: int = 0
 
     @property
@@ -208,7 +217,7 @@ def slice_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[
         if len(names) >= MIN_PHOTOS:
             low, high = paired_bootstrap.iou_interval(old, new, judged, seed)
         if math.isinf(low):
-            moves.append(MetricChange(key, *ious, verdict=FEW_PHOTOS, photos=len(names)))
+            moves.append(MetricChange(key, *ious, verdict=Verdict.FEW_PHOTOS, photos=len(names)))
             continue
         slack = reseeds.get(key)
         verdict = judge_interval(low, high, slack or 0.0)
@@ -234,13 +243,13 @@ def photo_regressions(
 
 def judge_interval(
     low: float, high: float, slack: float, direction: Direction = Direction.HIGHER
-) -> str:
+) -> Verdict:
     """Return the verdict on an interval: clear only if all of it lies beyond the slack."""
     if direction is Direction.LOWER:
         low, high = -high, -low
     if low > slack:
-        return BETTER
-    return WORSE if high < -slack else UNCLEAR
+        return Verdict.BETTER
+    return Verdict.WORSE if high < -slack else Verdict.UNCLEAR
 
 
 def seed_noise(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:

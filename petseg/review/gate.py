@@ -1,15 +1,22 @@
 """Whether a change may replace its base: the decision and its exit code."""
 
 from collections.abc import Iterator, Mapping
+from enum import IntEnum
 
 from petseg.evaluation.metrics import METRICS
 from petseg.review import compare
-from petseg.review.compare import WORSE, Blocker, Limit, MetricChange, Review
-
-PASSED, REGRESSION, CANNOT_TELL = 0, 3, 4
+from petseg.review.compare import Blocker, Limit, MetricChange, Review, Verdict
 
 
-def decide(review: Review) -> tuple[int, str]:
+class GateResult(IntEnum):
+    """The gate's decision: the exit code of `petseg gate`."""
+
+    PASSED = 0
+    REGRESSION = 3
+    CANNOT_TELL = 4
+
+
+def decide(review: Review) -> tuple[GateResult, str]:
     """Return whether head may replace base: an exit code, and one line why.
 
     The limits are base's, so that a change cannot loosen its own. What a mere reseed moves is
@@ -17,7 +24,9 @@ def decide(review: Review) -> tuple[int, str]:
     """
     wanted = compare.limits(review.base.label, review.base.params)
     if doubts := list(find_blockers(review, wanted)):
-        return CANNOT_TELL, "cannot tell: " + "; ".join(f"{d.why}: {d.remedy}" for d in doubts)
+        return GateResult.CANNOT_TELL, "cannot tell: " + "; ".join(
+            f"{d.why}: {d.remedy}" for d in doubts
+        )
     judged = [
         (move, max(wanted[move.name].tolerance, move.seed_noise or 0.0))
         for move in review.moves
@@ -29,11 +38,11 @@ def decide(review: Review) -> tuple[int, str]:
         if move.low is not None
         and move.high is not None
         and compare.judge_interval(move.low, move.high, slack, METRICS[move.name].direction)
-        == WORSE
+        is Verdict.WORSE
     ]
     if fallen:
-        return REGRESSION, "regression: " + "; ".join(fallen)
-    return PASSED, "no regression: " + "; ".join(
+        return GateResult.REGRESSION, "regression: " + "; ".join(fallen)
+    return GateResult.PASSED, "no regression: " + "; ".join(
         format_change(move, slack) for move, slack in judged
     )
 

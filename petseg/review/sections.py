@@ -6,7 +6,7 @@ from typing import Any
 
 from petseg.evaluation import bootstrap
 from petseg.review import changes, compare, results
-from petseg.review.compare import MetricChange, PhotoRegression, Review
+from petseg.review.compare import MetricChange, PhotoRegression, Review, Verdict
 
 ROWS = 30  # of a table of what a user can change without bounds
 MAX_ROWS = {"losses": 10, "breeds": 8}
@@ -47,7 +47,7 @@ def headline(found: Review) -> str:
         return f"No change: every test photo has the same counts, {words}."
     interval = f"{format_difference(move.difference)}, 95 % interval {interval_of(move)}"
     photos = f"over {len(found.common):,} photos"
-    broken = [each.name for each in found.slices if each.verdict == compare.WORSE]
+    broken = [each.name for each in found.slices if each.verdict is Verdict.WORSE]
     aside = f"; clearly worse: {', '.join(broken[:MAX_NAMES])}" if broken else ""
     verdict = (move.verdict or "no verdict").capitalize()
     return f"{verdict}: {words} ({interval} {photos}){aside}."
@@ -190,7 +190,7 @@ def slices_section(found: Review) -> Section:
     species = [move for move in moving if move.name.startswith("species")]
     breeds = [move for move in moving if move.name.startswith("breed")]
     clear = [
-        m for m in breeds[MAX_ROWS["breeds"] :] if m.verdict in (compare.BETTER, compare.WORSE)
+        m for m in breeds[MAX_ROWS["breeds"] :] if m.verdict in (Verdict.BETTER, Verdict.WORSE)
     ]
     shown = [*species, *breeds[: MAX_ROWS["breeds"]], *clear[:ROWS]]
     columns: dict[str, list[Any]] = {
@@ -203,7 +203,7 @@ def slices_section(found: Review) -> Section:
         "by reseed": [
             "" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in shown
         ],
-        "verdict": [move.verdict for move in shown],
+        "verdict": [move.verdict or "" for move in shown],
     }
     note = f"IoU. The intervals hold all at once, for {len(found.slices)} slices looked at."
     return section_of_columns("Species and breeds", columns, note)
