@@ -30,7 +30,7 @@ RECIPE = (
 )
 GATE = """
 gate:
-  iou: {better: higher, tolerance: 0.01}
+  iou: 0.01
 """
 BROKEN = """            found = model_file.probabilities(model, photos)
             breeds = [row.breed for row in test.index[start : start + batch_size]]

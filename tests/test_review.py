@@ -16,7 +16,7 @@ from petseg.review.compare import Verdict
 from petseg.review.gate import GateResult
 from petseg.review.results import Results
 
-GATE = {"iou": {"better": "higher", "tolerance": 0.01}}
+GATE = {"iou": 0.01}
 Six = tuple[int, ...]
 
 
@@ -105,7 +105,7 @@ def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
 
 
 def test_a_fall_within_the_tolerance_passes_though_it_is_clear() -> None:
-    lenient = replace(BASE, params={"gate": {"iou": {"better": "higher", "tolerance": 0.2}}})
+    lenient = replace(BASE, params={"gate": {"iou": 0.2}})
     found = compare.compare(lenient, result("head", photos(WORSE)))
     assert found.main is not None
     assert found.main.verdict == Verdict.WORSE
@@ -119,7 +119,7 @@ def test_what_is_lower_when_better_regresses_upwards() -> None:
 
 
 def test_a_change_cannot_loosen_its_own_gate() -> None:
-    loose = {"gate": {"iou": {"better": "higher", "tolerance": 1.0}}}
+    loose = {"gate": {"iou": 1.0}}
     found = compare.compare(BASE, result("head", photos(WORSE), params=loose))
     assert gate.decide(found)[0] == GateResult.REGRESSION
 
@@ -250,13 +250,57 @@ def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
         ({"better": "higher", "tolerance": -1}, "gate.iou.tolerance is -1; allowed: a number ≥ 0"),
         ({"better": "higher"}, "gate.iou.tolerance is missing"),
         ({"better": "higher", "tolerance": 0, "x": 1}, "gate.iou.x is unknown"),
-        (3, "gate.iou is 3"),
+        ({"better": "lower", "tolerance": 0.1}, "gate.iou.better is 'lower'; allowed: higher"),
+        (3, "gate.iou is 3; allowed: a number ≥ 0 and ≤ 1"),
+        (-0.1, "gate.iou is -0.1; allowed: a number ≥ 0 and ≤ 1"),
+        (True, "gate.iou is True; allowed: a number"),
+        ("0.1", "gate.iou is '0.1'; allowed: a number"),
+        (math.nan, "gate.iou is nan; allowed: a number"),
     ],
 )
 def test_a_wrong_limit_is_named_with_what_is_allowed(limit: Any, words: str) -> None:
     with pytest.raises(UserError) as raised:
-        compare.limits("main", {"gate": {"iou": limit}})
+        gate.limits("main", {"gate": {"iou": limit}})
     assert words in str(raised.value)
+
+
+def test_a_gate_without_its_direction_reads_as_the_older_one_with_it() -> None:
+    older = {
+        "iou": {"better": "higher", "tolerance": 0.005},
+        "brier": {"better": "lower", "tolerance": 0},
+    }
+    expected = {"iou": 0.005, "brier": 0.0}
+    assert gate.limits("main", {"gate": older}) == expected
+    assert gate.limits("main", {"gate": {"iou": 0.005, "brier": 0}}) == expected
+    assert gate.limits("main", {}) == gate.limits("main", {"gate": None}) == {}
+
+
+@pytest.mark.parametrize("key", ["jaccard", "calibration_error"])
+def test_a_limit_of_what_cannot_be_judged_is_refused_with_the_metrics_that_can(key: str) -> None:
+    with pytest.raises(UserError) as raised:
+        gate.limits("main", {"gate": {key: 0.1}})
+    assert str(raised.value) == (
+        f"main: params.yaml: gate.{key} is unknown; known: iou, dice, accuracy, precision, recall, "
+        "mean_iou, image_iou, iou_border_background, iou_border_ignored, boundary_iou, "
+        "boundary_f_2px, brier"
+    )
+
+
+def test_a_gate_that_is_no_mapping_is_refused_with_an_example() -> None:
+    with pytest.raises(UserError, match=r"gate is 0\.1; allowed: a tolerance for each metric"):
+        gate.limits("main", {"gate": 0.1})
+
+
+def test_a_rise_of_what_is_better_when_lower_is_a_regression() -> None:
+    limited = replace(BASE, params={"gate": {"brier": 0.01}})
+    base, head = with_more(limited, (50, 100, 0.5, 10)), with_more(BASE, (50, 100, 0.5, 20))
+    # 10 and 20 of squared error over 200 pixels a photo
+    code, why = gate.decide(compare.compare(base, head))
+    assert code is GateResult.REGRESSION
+    assert why.startswith("regression: brier 0.0500 → 0.1000")
+    assert gate.decide(compare.compare(replace(head, params=limited.params), base))[0] is (
+        GateResult.PASSED
+    )
 
 
 def test_differences_are_by_dotted_key_and_a_new_section_is_taken_apart() -> None:

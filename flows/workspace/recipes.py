@@ -36,7 +36,7 @@ def check_params(recipe: str | None) -> str:
         UserError: one line that names recipe, key and allowed values.
     """
     from flows.workspace import commits
-    from petseg.review import compare, results
+    from petseg.review import gate, results
     from petseg.training.settings import check_network
 
     name, sections = params.read_recipe(recipe)
@@ -51,7 +51,7 @@ def check_params(recipe: str | None) -> str:
         for stage, schema in known.items()
     }
     check_network(checked["preprocess"].image_size, checked["train"], name)
-    compare.limits(
+    gate.limits(
         commits.WORKING_TREE,
         results.yaml(commits.files_below(Path()), commits.WORKING_TREE, "params.yaml"),
     )

@@ -5,14 +5,10 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked
 
-from petseg import params
-from petseg.errors import UserError
 from petseg.evaluation import bootstrap, metrics
 from petseg.evaluation.metrics import METRICS, Direction
 from petseg.review import paired_bootstrap, results
@@ -35,14 +31,6 @@ class Verdict(StrEnum):
     WORSE = "worse"
     UNCLEAR = "no clear change"
     FEW_PHOTOS = "few photos"
-
-
-@checked(frozen=True, config={"extra": "forbid"})
-class Limit:
-    """What the gate lets a metric lose: one entry of `gate` in params.yaml."""
-
-    better: Literal["higher", "lower"]
-    tolerance: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -268,24 +256,6 @@ def seed_noise(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
     student = STUDENT[min(len(runs) - 1, len(STUDENT)) - 1]
     shared = set.intersection(*(set(run) for run in runs))
     return {name: student * 2**0.5 * statistics.stdev(run[name] for run in runs) for name in shared}
-
-
-def limits(label: str, document: Mapping[str, Any]) -> dict[str, Limit]:
-    """Return the gate's limits in a params.yaml; empty where it has none.
-
-    Raises:
-        UserError: one line with every key that is unknown, missing or out of range.
-    """
-    adapter = TypeAdapter(dict[str, Limit])
-    try:
-        return adapter.validate_python(document.get("gate") or {})
-    except ValidationError as error:
-        schema = TypeAdapter(Limit).json_schema()
-        faults = [
-            params.explain(schema, f"gate.{detail['loc'][0]}", detail | {"loc": detail["loc"][1:]})
-            for detail in error.errors()
-        ]
-        raise UserError(f"{label}: {results.PARAMS}: {'; '.join(faults)}") from None
 
 
 def format_difference(value: float | None) -> str:

@@ -1,11 +1,23 @@
-"""Whether a change may replace its base: the decision and its exit code."""
+"""Whether a change may replace its base: the limits, the decision and its exit code."""
 
+import json
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from typing import Annotated, Any
 
-from petseg.evaluation.metrics import METRICS
-from petseg.review import compare
-from petseg.review.compare import Blocker, Limit, MetricChange, Review, Verdict
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from petseg import params
+from petseg.errors import UserError
+from petseg.evaluation.metrics import METRICS, Direction
+from petseg.review import compare, results
+from petseg.review.compare import Blocker, MetricChange, Review, Verdict
+
+# By how much a metric may get worse. One that is no key of METRICS, or that has no interval for the
+# difference of two models, cannot be judged.
+Tolerance = Annotated[float, Field(ge=0, le=1)]
+GATE_METRICS = [key for key, metric in METRICS.items() if metric.has_paired_interval]
 
 
 class GateResult(IntEnum):
@@ -16,19 +28,63 @@ class GateResult(IntEnum):
     CANNOT_TELL = 4
 
 
+@checked(frozen=True, config={"extra": "forbid"})
+class OldLimit:
+    """An entry of `gate` in a base commit from before the direction came from the registry."""
+
+    better: Direction
+    tolerance: Tolerance
+
+
+def limits(label: str, document: Mapping[str, Any]) -> dict[str, float]:
+    """Return the tolerance of each metric in the `gate` of a params.yaml; empty without a gate.
+
+    Raises:
+        UserError: one line with every metric that is unknown, and every value out of range.
+    """
+    section = document.get("gate") or {}
+    if not isinstance(section, dict):
+        raise UserError(
+            f"{label}: {results.PARAMS}: gate is {section!r}; allowed: a tolerance for each metric, "
+            "such as `iou: 0.005`"
+        )
+    if faults := [fault for key, entry in section.items() for fault in limit_faults(key, entry)]:
+        raise UserError(f"{label}: {results.PARAMS}: {'; '.join(faults)}")
+    return {
+        key: float(entry["tolerance"] if isinstance(entry, dict) else entry)
+        for key, entry in section.items()
+    }
+
+
+def limit_faults(key: str, entry: Any) -> list[str]:
+    """Return what is wrong with an entry of `gate`: a tolerance, or the older {better, tolerance}."""
+    if key not in GATE_METRICS:
+        return [f"gate.{key} is unknown; known: {', '.join(GATE_METRICS)}"]
+    adapter = TypeAdapter[Any](OldLimit if isinstance(entry, dict) else Tolerance)
+    try:
+        adapter.validate_json(json.dumps(entry, default=str), strict=True)
+    except ValidationError as error:
+        schema = adapter.json_schema()
+        return [params.explain(schema, f"gate.{key}", detail) for detail in error.errors()]
+    direction = METRICS[key].direction
+    if isinstance(entry, dict) and entry["better"] != direction:
+        return [f"gate.{key}.better is {entry['better']!r}; allowed: {direction}"]
+    return []
+
+
 def decide(review: Review) -> tuple[GateResult, str]:
     """Return whether head may replace base: an exit code, and one line why.
 
     The limits are base's, so that a change cannot loosen its own. What a mere reseed moves is
     never held against it.
     """
-    wanted = compare.limits(review.base.label, review.base.params)
+    wanted = limits(review.base.label, review.base.params)
     if doubts := list(find_blockers(review, wanted)):
         return GateResult.CANNOT_TELL, "cannot tell: " + "; ".join(
             f"{d.why}: {d.remedy}" for d in doubts
         )
     judged = [
-        (move, max(wanted[move.name].tolerance, move.seed_noise or 0.0))
+        (move, max(wanted[move.name], move.seed_noise or 0.0))
         for move in review.moves
         if move.name in wanted
     ]
@@ -47,7 +103,7 @@ def decide(review: Review) -> tuple[GateResult, str]:
     )
 
 
-def find_blockers(review: Review, wanted: Mapping[str, Limit]) -> Iterator[Blocker]:
+def find_blockers(review: Review, wanted: Mapping[str, float]) -> Iterator[Blocker]:
     """Yield why the gate cannot tell."""
     base, head = review.base, review.head
     yield from review.incomparable
