@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from petseg import markup
 from petseg.evaluation.metrics import METRICS
 
 TEMPLATES = Path(__file__).parent.parent  # of the library: report/ and review/ have some
-MARKUP = "|<>&`*[]!"  # of Markdown and HTML
 QUALITY = 60  # of the photos, 0–100
 
 
@@ -46,11 +46,6 @@ def headline(
     ]
 
 
-def cell(text: str) -> str:
-    """Return a text from the data as it may stand in a table of Markdown."""
-    return "".join(f"&#{ord(sign)};" if sign in MARKUP else sign for sign in " ".join(text.split()))
-
-
 def render(template: str, **facts: Any) -> str:
     """Return a template filled in; in HTML, text from the data is escaped."""
     environment = Environment(
@@ -60,7 +55,7 @@ def render(template: str, **facts: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = cell
+    environment.filters["cell"] = markup.table_cell
     return environment.get_template(template).render(**facts)
 
 
