@@ -109,9 +109,7 @@ def repeat_training(
             YAML().dump(document, file)
         raw, arrays = (str(Path(path).absolute()) for path in DATA)
         run_stage(folder, follow, "train", arrays, "model", "train.csv", "state", "origins")
-        run_stage(
-            folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports", "state"
-        )
+        run_stage(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports")
         return as_run(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
 
 

@@ -3,8 +3,7 @@
 Reads: MODEL/model.keras, MODEL/history.csv, ARRAYS, RAW/source.json.
 Writes: PREDICTIONS/probabilities.npy (n, size, size), uint8 in 1/255; and in REPORTS
 metrics.json, data.json, and as CSV intervals, slices, per_image, thresholds, calibration, confusion,
-suspects, history, photos, rejected. What a killed training would have gone on with, in STATE, goes
-once DVC has committed the training.
+suspects, history, photos, rejected.
 """
 
 import shutil
@@ -18,7 +17,6 @@ from petseg.data import arrays
 from petseg.errors import UserError
 from petseg.evaluation import tables
 from petseg.inference import segmenter
-from petseg.training import checkpoint
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -37,10 +35,8 @@ def main() -> None:
         model="folder with the model and its history",
         predictions="folder to write the probabilities to",
         reports="folder to write the numbers to",
-        state="folder in which train keeps what a killed run goes on with",
     )
     settings = params.load(Params, "evaluate")
-    checkpoint.clear(paths.state)
     test = arrays.load(paths.arrays / "test")
     source = files.read_json(paths.raw / "source.json")
     # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
