@@ -39,22 +39,22 @@ def main() -> None:
     settings = params.load(Params, "evaluate")
     test = arrays.load(paths.arrays / "test")
     source = files.read_json(paths.raw / "source.json")
-    # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
+    # TensorFlow takes seconds to import; a wrong parameter is reported before that.
     from petseg.model import backend, keras_file
 
     backend.start(seed=0)
 
-    model, facts = keras_file.load(paths.model / "model.keras")
-    if facts.image_size != test.size:
+    model, metadata = keras_file.load(paths.model / "model.keras")
+    if metadata.image_size != test.size:
         raise UserError(
-            f"{paths.model} takes {facts.image_size} pixels, {paths.arrays} has {test.size}; run `dvc repro train`"
+            f"{paths.model} takes {metadata.image_size} pixels, {paths.arrays} has {test.size}; run `dvc repro train`"
         )
     for folder in (paths.predictions, paths.reports):
         folder.mkdir(parents=True, exist_ok=True)
     probabilities = segmenter.predict(
         model, test, settings.batch_size, paths.predictions / "probabilities.npy"
     )
-    tables.write_reports(paths.reports, paths.arrays, test, probabilities, facts, source)
+    tables.write_reports(paths.reports, paths.arrays, test, probabilities, metadata, source)
     shutil.copyfile(paths.model / "history.csv", paths.reports / "history.csv")
 
 

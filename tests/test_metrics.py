@@ -10,16 +10,16 @@ from petseg.data import labels
 from petseg.data.arrays import Photo
 from petseg.evaluation import metrics, scores, tables
 
-# pet 1, background 2, border 3; predicted pet is True
+# Pet is 1, background 2, border 3; in the prediction, pet is True.
 TRIMAP = np.array([[[1, 1, 3, 2], [1, 3, 2, 2]]], np.uint8)
-FOUND = np.array([[[1, 0, 1, 1], [1, 0, 0, 0]]], bool)
+PREDICTION = np.array([[[1, 0, 1, 1], [1, 0, 0, 0]]], bool)
 
-# pet: 2 found, 1 missed; border: 1 found, 1 missed; background: 1 found, 2 left
+# Predicted as pet and as background: of pet 2 and 1, of border 1 and 1, of background 1 and 2 pixels.
 COUNTS = [[2, 1, 1, 1, 1, 2]]
 
 
 def test_counts_are_pixels_by_class_and_prediction() -> None:
-    assert metrics.count(TRIMAP, FOUND).tolist() == COUNTS
+    assert metrics.count(TRIMAP, PREDICTION).tolist() == COUNTS
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_dataset_iou_weighs_pixels_and_image_iou_weighs_photos() -> None:
 
 
 def test_iou_of_two_empty_masks_is_one() -> None:
-    nothing = metrics.from_photos(np.array([[0, 0, 0, 0, 0, 8]]))
-    assert nothing["iou"] == nothing["dice"] == nothing["precision"] == nothing["recall"] == 1.0
+    empty = metrics.from_photos(np.array([[0, 0, 0, 0, 0, 8]]))
+    assert empty["iou"] == empty["dice"] == empty["precision"] == empty["recall"] == 1.0
 
 
-def test_what_was_measured_besides_counts_adds_up_over_photos() -> None:
-    # counts, then boundary intersection and union, boundary F, squared errors
+def test_boundary_scores_and_squared_errors_add_up_over_photos() -> None:
+    # The counts, then the boundary bands' intersection and union, the boundary F, the squared error.
     first = [9, 0, 0, 0, 1, 0, 3, 4, 1.0, 0.5]
     second = [0, 1, 0, 0, 0, 9, 1, 6, 0.5, 1.5]
     values = metrics.from_photos(np.array([first, second]))
@@ -72,7 +72,7 @@ def test_what_was_measured_besides_counts_adds_up_over_photos() -> None:
 
 
 def test_the_registry_has_each_key_of_metrics_json_and_no_other(tmp_path: Path) -> None:
-    square, mask = (np.repeat(array, 2, axis=1) for array in (TRIMAP, FOUND))  # 4×4 pixels
+    square, mask = (np.repeat(array, 2, axis=1) for array in (TRIMAP, PREDICTION))  # 4×4 pixels
     probabilities = np.where(mask, 200, 50).astype(np.uint8)
     measured = scores.measure(square, probabilities, threshold=0.5)
     index = [Photo("a", "x", "cat", 4, 4, "", "")]
