@@ -63,28 +63,30 @@ def seeds(*values: float) -> dict[str, Any]:
 
 def test_equal_results_are_no_change_and_pass() -> None:
     found = compare.compare(BASE, replace(BASE, label="head"))
-    assert {move.verdict for move in found.moves} == {Verdict.UNCLEAR}
+    assert {move.verdict for move in found.metrics} == {Verdict.UNCLEAR}
     assert gate.decide(found)[0] == GateResult.PASSED
     assert found.regressions == ()
 
 
-def with_more(found: Results, more: tuple[float, ...]) -> Results:
+def with_more(found: Results, extra: tuple[float, ...]) -> Results:
     """Return results whose photos all have these boundary pixels, F-score and squared error."""
-    test = {name: replace(photo, more=more) for name, photo in found.test.items()}
-    rows = np.array([[*photo.counts, *photo.more] for photo in test.values()])
+    test = {name: replace(photo, extra=extra) for name, photo in found.test.items()}
+    rows = np.array([[*photo.counts, *photo.extra] for photo in test.values()])
     return replace(found, test=test, metrics=metrics.from_photos(rows))
 
 
 def test_what_both_measured_besides_counts_is_judged_and_less_may_be_better() -> None:
     base, head = with_more(BASE, (50, 100, 0.5, 20)), with_more(BASE, (40, 100, 0.5, 10))
-    moves = {move.name: move for move in compare.compare(base, head).moves}
+    moves = {move.name: move for move in compare.compare(base, head).metrics}
     assert (moves["boundary_iou"].head, moves["boundary_iou"].verdict) == (0.4, Verdict.WORSE)
     assert (moves["brier"].head, moves["brier"].verdict) == (0.05, Verdict.BETTER)
     assert moves["boundary_f_2px"].verdict == Verdict.UNCLEAR
 
 
 def test_what_base_did_not_measure_has_no_verdict() -> None:
-    moves = {move.name: move for move in compare.compare(BASE, with_more(BASE, (5, 9, 1, 2))).moves}
+    moves = {
+        move.name: move for move in compare.compare(BASE, with_more(BASE, (5, 9, 1, 2))).metrics
+    }
     assert (moves["brier"].base, moves["brier"].verdict) == (None, None)
     assert moves["iou"].verdict == Verdict.UNCLEAR
 
@@ -215,7 +217,7 @@ def test_what_cannot_be_compared_has_no_verdict_and_a_remedy(
     head: Results, words: str, remedy: str
 ) -> None:
     found = compare.compare(BASE, head)
-    assert {move.verdict for move in found.moves} <= {None}
+    assert {move.verdict for move in found.metrics} <= {None}
     code, why = gate.decide(found)
     assert code == GateResult.CANNOT_TELL
     assert words in why
@@ -226,7 +228,7 @@ def test_a_renamed_metric_is_on_one_side_and_the_gate_cannot_tell() -> None:
     head = result("head", photos(ALIKE))
     head.metrics["jaccard"] = head.metrics.pop("iou")
     found = compare.compare(BASE, head)
-    sides = {move.name: (move.base, move.head) for move in found.moves}
+    sides = {move.name: (move.base, move.head) for move in found.metrics}
     assert sides["iou"] == (0.95, None)
     assert sides["jaccard"] == (None, 0.95)
     code, why = gate.decide(found)

@@ -14,9 +14,8 @@ from petseg.evaluation.metrics import METRICS, Direction
 from petseg.review import compare, results
 from petseg.review.compare import Blocker, MetricChange, Review, Verdict
 
-# By how much a metric may get worse. One that is no key of METRICS, or that has no interval for the
-# difference of two models, cannot be judged.
-Tolerance = Annotated[float, Field(ge=0, le=1)]
+Tolerance = Annotated[float, Field(ge=0, le=1)]  # by which a metric may get worse
+# Without an interval for the difference of two models, the gate cannot judge a metric.
 GATE_METRICS = [key for key, metric in METRICS.items() if metric.has_paired_interval]
 
 
@@ -30,7 +29,7 @@ class GateResult(IntEnum):
 
 @checked(frozen=True, config={"extra": "forbid"})
 class OldLimit:
-    """An entry of `gate` in a base commit from before the direction came from the registry."""
+    """The older form of an entry of `gate`, with the direction: a base commit may have it."""
 
     better: Direction
     tolerance: Tolerance
@@ -57,7 +56,7 @@ def limits(label: str, document: Mapping[str, Any]) -> dict[str, float]:
 
 
 def limit_faults(key: str, entry: Any) -> list[str]:
-    """Return what is wrong with an entry of `gate`: a tolerance, or the older {better, tolerance}."""
+    """Return what is wrong with an entry of `gate`: a tolerance, or an `OldLimit`."""
     if key not in GATE_METRICS:
         return [f"gate.{key} is unknown; known: {', '.join(GATE_METRICS)}"]
     adapter = TypeAdapter[Any](OldLimit if isinstance(entry, dict) else Tolerance)
@@ -73,41 +72,42 @@ def limit_faults(key: str, entry: Any) -> list[str]:
 
 
 def decide(review: Review) -> tuple[GateResult, str]:
-    """Return whether head may replace base: an exit code, and one line why.
+    """Return whether head may replace base, and one line why.
 
-    The limits are base's, so that a change cannot loosen its own. What a mere reseed moves is
-    never held against it.
+    The limits are those of base, so that a change cannot loosen its own. Nor is a change blamed for
+    a difference that another seed alone could make.
     """
-    wanted = limits(review.base.label, review.base.params)
-    if doubts := list(find_blockers(review, wanted)):
-        return GateResult.CANNOT_TELL, "cannot tell: " + "; ".join(
-            f"{d.why}: {d.remedy}" for d in doubts
-        )
-    judged = [
-        (move, max(wanted[move.name], move.seed_noise or 0.0))
-        for move in review.moves
-        if move.name in wanted
+    tolerances = limits(review.base.label, review.base.params)
+    if blockers := list(find_blockers(review, tolerances)):
+        reasons = (f"{blocker.reason}: {blocker.remedy}" for blocker in blockers)
+        return GateResult.CANNOT_TELL, f"cannot tell: {'; '.join(reasons)}"
+    limited = [
+        (change, max(tolerances[change.name], change.seed_noise or 0.0))
+        for change in review.metrics
+        if change.name in tolerances
     ]
-    fallen = [
-        format_change(move, slack)
-        for move, slack in judged
-        if move.low is not None
-        and move.high is not None
-        and compare.judge_interval(move.low, move.high, slack, METRICS[move.name].direction)
-        is Verdict.WORSE
+    regressions = [
+        format_change(change, margin) for change, margin in limited if is_worse(change, margin)
     ]
-    if fallen:
-        return GateResult.REGRESSION, "regression: " + "; ".join(fallen)
-    return GateResult.PASSED, "no regression: " + "; ".join(
-        format_change(move, slack) for move, slack in judged
-    )
+    if regressions:
+        return GateResult.REGRESSION, f"regression: {'; '.join(regressions)}"
+    lines = (format_change(change, margin) for change, margin in limited)
+    return GateResult.PASSED, f"no regression: {'; '.join(lines)}"
 
 
-def find_blockers(review: Review, wanted: Mapping[str, float]) -> Iterator[Blocker]:
-    """Yield why the gate cannot tell."""
+def is_worse(change: MetricChange, margin: float) -> bool:
+    """Return whether all of the interval lies on the worse side of the margin."""
+    if change.low is None or change.high is None:
+        return False
+    direction = METRICS[change.name].direction
+    return compare.judge_interval(change.low, change.high, margin, direction) is Verdict.WORSE
+
+
+def find_blockers(review: Review, tolerances: Mapping[str, float]) -> Iterator[Blocker]:
+    """Yield why the gate cannot tell whether head may replace base."""
     base, head = review.base, review.head
-    yield from review.incomparable
-    if not wanted:
+    yield from review.blockers
+    if not tolerances:
         yield Blocker(
             f"params.yaml of {base.label} has no limits",
             "add a section `gate` there first",
@@ -118,7 +118,7 @@ def find_blockers(review: Review, wanted: Mapping[str, float]) -> Iterator[Block
                 f"the results of {side.label} are not of its code: {'; '.join(side.faults[:3])}",
                 "run `dvc repro` there and commit `dvc.lock` and `reports/`",
             )
-    if review.incomparable:
+    if review.blockers:
         return
     if not review.same_test_set:
         yield Blocker(
@@ -126,17 +126,18 @@ def find_blockers(review: Review, wanted: Mapping[str, float]) -> Iterator[Block
             f"{len(base.test):,} and {len(head.test):,})",
             "look at `petseg review`, and change the test set in a commit of its own",
         )
-    judged = {move.name for move in review.moves if move.low is not None}
-    if missing := [name for name in wanted if name not in judged]:
+    compared = {change.name for change in review.metrics if change.low is not None}
+    if missing := [name for name in tolerances if name not in compared]:
         yield Blocker(
             f"{', '.join(missing)} cannot be compared: not in reports/metrics.json of both",
             "put it back, or change `gate` in a commit of its own",
         )
 
 
-def format_change(move: MetricChange, slack: float) -> str:
-    """Return a judged metric in words."""
+def format_change(change: MetricChange, margin: float) -> str:
+    """Return a metric's change and its limit in words."""
+    low, high = (compare.format_difference(end) for end in (change.low, change.high))
     return (
-        f"{move.name} {move.base:.4f} → {move.head:.4f} (95 % interval {compare.format_difference(move.low)} to "
-        f"{compare.format_difference(move.high)}, may lose {slack:.4f})"
+        f"{change.name} {change.base:.4f} → {change.head:.4f} "
+        f"(95 % interval {low} to {high}, may lose {margin:.4f})"
     )
