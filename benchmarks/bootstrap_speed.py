@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/bootstrap_speed.py --photos 3669 --rounds 5
 
-Both draw 10,000 resamples of the same photos, in turn; the ratio of the medians counts.
+Both draw 10,000 resamples of the same photos, in turn; the result is the ratio of the medians.
 """
 
 import argparse
@@ -22,7 +22,7 @@ PIXELS = 128 * 128
 
 
 def counts(photos: int, seed: int) -> np.ndarray:
-    """Return counts by photo as a model of IoU about 0.9 has them, (photos, 6)."""
+    """Return counts by photo like those of a model with an IoU of about 0.9, (photos, 6)."""
     rng = np.random.default_rng(seed)
     shares = rng.dirichlet([40, 2, 4, 3, 2, 49], photos)
     return (shares * PIXELS).astype(np.int64)
@@ -31,12 +31,12 @@ def counts(photos: int, seed: int) -> np.ndarray:
 def loop(base: np.ndarray, head: np.ndarray) -> list[float]:
     """Return the IoU's difference in each resample, one after the other."""
     rng = np.random.default_rng(bootstrap.SEED)
-    found = []
+    differences = []
     for _ in range(bootstrap.RESAMPLES):
-        drawn = rng.integers(0, len(base), len(base))
-        old, new = (metrics.headline(side[drawn]) for side in (base, head))
-        found.append(new["iou"] - old["iou"])
-    return found
+        rows = rng.integers(0, len(base), len(base))
+        base_metrics, head_metrics = (metrics.from_photos(counts[rows]) for counts in (base, head))
+        differences.append(head_metrics["iou"] - base_metrics["iou"])
+    return differences
 
 
 def main() -> None:
@@ -46,15 +46,15 @@ def main() -> None:
     )
     parser.add_argument("--photos", type=int, default=3669)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    base, head = counts(asked.photos, 1), counts(asked.photos, 2)
-    seconds: dict[str, list[float]] = {"paired.differences": [], "loop": []}
-    for _ in range(asked.rounds):
-        for name, call in (("paired.differences", paired_bootstrap.differences), ("loop", loop)):
-            started = time.perf_counter()
+    args = parser.parse_args()
+    base, head = counts(args.photos, 1), counts(args.photos, 2)
+    seconds: dict[str, list[float]] = {"bootstrap": [], "loop": []}
+    for _ in range(args.rounds):
+        for name, call in (("bootstrap", paired_bootstrap.differences), ("loop", loop)):
+            start = time.perf_counter()
             call(base, head)
-            seconds[name].append(time.perf_counter() - started)
-    fast, slow = (statistics.median(found) for found in seconds.values())
+            seconds[name].append(time.perf_counter() - start)
+    fast, slow = (statistics.median(times) for times in seconds.values())
     print(f"{fast:.2f} s against {slow:.2f} s in a loop: {fast / slow:.2f}")
 
 

@@ -1,9 +1,9 @@
-"""Times what evaluate does beyond the network's own predictions, and the report; weighs the page.
+"""Times the parts of evaluate (predictions and numbers) and the report, and weighs the page.
 
     .venv/bin/python benchmarks/evaluation_cost.py --rounds 3
 
-Run in a checkout in which `dvc repro` has been: its arrays, model and predictions are read, and
-everything is written to a temporary folder.
+Run it in a checkout after `dvc repro`, whose arrays and model it reads. It writes to a temporary
+folder only.
 """
 
 import argparse
@@ -29,9 +29,9 @@ DATA = Path("data")
 
 def timed(call: object, *arguments: object) -> float:
     """Return how long a call takes, seconds."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     call(*arguments)  # type: ignore[operator]
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -41,11 +41,11 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=32)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     backend.start(seed=0)
     from petseg.model import keras_file
 
-    model, facts = keras_file.load(DATA / "model/model.keras")
+    model, metadata = keras_file.load(DATA / "model/model.keras")
     test = arrays.load(DATA / "arrays/test")
     source = files.read_json(DATA / "raw/source.json")
     seconds: dict[str, list[float]] = {"predicting": [], "numbers": [], "report": []}
@@ -55,18 +55,18 @@ def main() -> None:
         (reports / "history.csv").write_bytes((DATA / "model/history.csv").read_bytes())
         folders = [DATA / "arrays", DATA / "model", name, reports, DATA / "logs/origins"]
         command = [sys.executable, "-m", "stages.report", *map(str, folders)]
-        for _ in range(asked.rounds):
+        for _ in range(args.rounds):
             seconds["predicting"].append(
-                timed(segmenter.predict, model, test, asked.batch_size, target)
+                timed(segmenter.predict, model, test, args.batch_size, target)
             )
-            found = np.load(target, mmap_mode="r", allow_pickle=False)
-            known = (reports, DATA / "arrays", test, found, facts, source)
-            seconds["numbers"].append(timed(tables.write_reports, *known))
+            probabilities = np.load(target, mmap_mode="r", allow_pickle=False)
+            inputs = (reports, DATA / "arrays", test, probabilities, metadata, source)
+            seconds["numbers"].append(timed(tables.write_reports, *inputs))
             seconds["report"].append(timed(subprocess.check_call, command))
         page = (reports / "report.html").stat().st_size
-    print(f"{len(test):,} photos at {test.size} pixels, medians of {asked.rounds} rounds")
-    for part, each in seconds.items():
-        print(f"{part:<12}{statistics.median(each):6.1f} s   {min(each):.1f} to {max(each):.1f}")
+    print(f"{len(test):,} photos at {test.size} pixels, medians of {args.rounds} rounds")
+    for part, times in seconds.items():
+        print(f"{part:<12}{statistics.median(times):6.1f} s   {min(times):.1f} to {max(times):.1f}")
     print(f"page        {page / 1e6:6.2f} MB")
 
 

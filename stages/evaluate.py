@@ -3,8 +3,7 @@
 Reads: MODEL/model.keras, MODEL/history.csv, ARRAYS, RAW/source.json.
 Writes: PREDICTIONS/probabilities.npy (n, size, size), uint8 in 1/255; and in REPORTS
 metrics.json, data.json, and as CSV intervals, slices, per_image, thresholds, calibration, confusion,
-suspects, history, photos, rejected. What a killed training would have gone on with, in STATE, goes
-once DVC has committed the training.
+suspects, history, photos, rejected.
 """
 
 import shutil
@@ -18,7 +17,6 @@ from petseg.data import arrays
 from petseg.errors import UserError
 from petseg.evaluation import tables
 from petseg.inference import segmenter
-from petseg.training import checkpoint
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -37,28 +35,26 @@ def main() -> None:
         model="folder with the model and its history",
         predictions="folder to write the probabilities to",
         reports="folder to write the numbers to",
-        state="folder in which train keeps what a killed run goes on with",
     )
     settings = params.load(Params, "evaluate")
-    checkpoint.remove_committed(paths.state)
     test = arrays.load(paths.arrays / "test")
     source = files.read_json(paths.raw / "source.json")
-    # imported late: TensorFlow takes seconds, and a wrong parameter shall be told at once
+    # TensorFlow takes seconds to import; a wrong parameter is reported before that.
     from petseg.model import backend, keras_file
 
     backend.start(seed=0)
 
-    model, facts = keras_file.load(paths.model / "model.keras")
-    if facts.image_size != test.size:
+    model, metadata = keras_file.load(paths.model / "model.keras")
+    if metadata.image_size != test.size:
         raise UserError(
-            f"{paths.model} takes {facts.image_size} pixels, {paths.arrays} has {test.size}; run `dvc repro train`"
+            f"{paths.model} takes {metadata.image_size} pixels, {paths.arrays} has {test.size}; run `dvc repro train`"
         )
     for folder in (paths.predictions, paths.reports):
         folder.mkdir(parents=True, exist_ok=True)
     probabilities = segmenter.predict(
         model, test, settings.batch_size, paths.predictions / "probabilities.npy"
     )
-    tables.write_reports(paths.reports, paths.arrays, test, probabilities, facts, source)
+    tables.write_reports(paths.reports, paths.arrays, test, probabilities, metadata, source)
     shutil.copyfile(paths.model / "history.csv", paths.reports / "history.csv")
 
 

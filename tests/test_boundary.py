@@ -21,14 +21,14 @@ def noise(seed: int, n: int = 6, size: int = 12) -> np.ndarray:
     return rng.random((n, size, size)) < rng.random((n, 1, 1))
 
 
-def test_the_band_is_two_percent_of_the_diagonal_and_never_nothing() -> None:
+def test_the_band_is_two_percent_of_the_diagonal_deep_and_at_least_a_pixel() -> None:
     assert boundary.band_width(128, 128) == 4  # 0.02 · 181 = 3.6
     assert boundary.band_width(8, 8) == 1
 
 
 def test_boundary_iou_of_a_square_moved_by_a_pixel() -> None:
-    # bands of a 4×4 square, 1 deep: 12 pixels each; moved right by one, 3 + 3 above and below
-    # coincide, and of the sides none: left column meets inner pixels
+    # The bands of a 4×4 square, 1 deep, have 12 pixels each. Moved right by one, 3 + 3 pixels of the
+    # top and bottom rows coincide. Of the left and right columns none do: they meet inner pixels.
     overlap = boundary.band_overlap(square(10, 3, 3, 4), square(10, 3, 4, 4), 1)
     assert overlap.tolist() == [[6, 18]]
 
@@ -40,7 +40,7 @@ def test_the_frame_of_the_image_is_an_outline_of_the_band() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_the_band_is_what_has_a_background_pixel_in_its_square(depth: int) -> None:
+def test_the_band_has_the_mask_pixels_with_background_in_their_square(depth: int) -> None:
     masks = noise(depth)
     size = masks.shape[1]
     padded = np.pad(masks, ((0, 0), (depth, depth), (depth, depth)))
@@ -52,28 +52,28 @@ def test_the_band_is_what_has_a_background_pixel_in_its_square(depth: int) -> No
 
 
 def outline_pixels(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Return the pixels of a mask with a neighbour in the image that is not of it."""
+    """Return the pixels of a mask with a neighbour in the image that is background."""
     inside = {(int(y), int(x)) for y, x in np.argwhere(mask)}
-    every = set(itertools.product(range(mask.shape[0]), range(mask.shape[1])))
-    beside = ((0, 1), (0, -1), (1, 0), (-1, 0))
+    image = set(itertools.product(range(mask.shape[0]), range(mask.shape[1])))
+    neighbours = ((0, 1), (0, -1), (1, 0), (-1, 0))
     return [
         (y, x)
         for y, x in inside
-        if any((y + down, x + right) in every - inside for down, right in beside)
+        if any((y + down, x + right) in image - inside for down, right in neighbours)
     ]
 
 
-def share_near(some: list[tuple[int, int]], others: list[tuple[int, int]], reach: int) -> float:
-    """Return which share has another within the reach."""
-    near = [any(np.hypot(y - v, x - u) <= reach for v, u in others) for y, x in some]
+def share_near(pixels: list[tuple[int, int]], others: list[tuple[int, int]], reach: int) -> float:
+    """Return which share of the pixels has one of the others within the reach."""
+    near = [any(np.hypot(y - v, x - u) <= reach for v, u in others) for y, x in pixels]
     return sum(near) / len(near) if near else 0.0
 
 
 def test_the_f_score_is_what_its_definition_says() -> None:
-    truth, found = noise(1), noise(2)
-    truth[4], truth[5], found[5] = False, False, False
-    scores = boundary.f_scores(truth, found)
-    for n, (true, predicted) in enumerate(zip(truth, found, strict=True)):
+    truth, predictions = noise(1), noise(2)
+    truth[4], truth[5], predictions[5] = False, False, False
+    scores = boundary.f_scores(truth, predictions)
+    for n, (true, predicted) in enumerate(zip(truth, predictions, strict=True)):
         outlines = outline_pixels(true), outline_pixels(predicted)
         for column, reach in enumerate(boundary.TOLERANCES):
             recall = share_near(*outlines, reach)
@@ -87,7 +87,7 @@ def test_the_f_score_is_what_its_definition_says() -> None:
 
 
 def test_a_square_moved_by_two_pixels_is_right_at_two_pixels_tolerance() -> None:
-    # one pixel off: of 12 outline pixels, those of the far side and their neighbours are missed
+    # At a tolerance of one pixel the far side and its neighbours, of 12 outline pixels, are missed.
     one, two, three = boundary.f_scores(square(12, 3, 3, 4), square(12, 3, 5, 4))[0]
     assert one < 1
     assert two == three == 1

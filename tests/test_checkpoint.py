@@ -192,8 +192,17 @@ def test_what_dvc_could_not_commit_is_written_again_and_what_it_did_is_trained_a
     assert "this training was finished but not committed: the model is written again" in again
     assert "epoch   3/3" not in again
     assert (repo / "dvc.lock").read_text() == lock
+
+
+def test_the_state_of_a_committed_training_is_removed_when_another_one_starts(repo: Path) -> None:
+    replace(repo / "params.yaml", "epochs: 2", "epochs: 3")
     run_in(repo, "dvc", "repro", "evaluate")
-    assert not list((repo / "data/training").iterdir())  # committed: cleaned up
+    (finished,) = (repo / "data/training").iterdir()
+    replace(repo / "params.yaml", "epochs: 3", "epochs: 4")
+    run_in(repo, "dvc", "repro", "train")
+    assert not finished.exists()
+    (state,) = (repo / "data/training").iterdir()  # of two that would fit
+    assert state.name != finished.name
 
 
 def test_a_loss_that_explodes_stops_with_where_and_keeps_the_best(repo: Path) -> None:

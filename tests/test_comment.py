@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from markdown_it import MarkdownIt
 
+from petseg import markup
 from petseg.review import compare, markdown, sections
 from petseg.review.results import Results
 from tests.test_review import ALIKE, BASE, WORSE, Six, photos, result, seeds
@@ -88,7 +90,7 @@ def test_a_name_from_data_is_shown_and_does_nothing(name: str) -> None:
     text = said(base, head)
     html = GITHUB.render(text)
     shown = re.findall(r"<td><code>(.*?)</code></td>", html)
-    assert markdown.shorten(name) in [
+    assert markup.shorten(name) in [
         cell.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
         for cell in shown
     ]
@@ -96,6 +98,14 @@ def test_a_name_from_data_is_shown_and_does_nothing(name: str) -> None:
         *("p", "strong", "h3", "table", "thead", "tbody", "tr", "th", "td", "code")
     }
     assert "@" not in re.sub(r"<code>.*?</code>", "", html)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_cell_of_the_model_card_with_a_name_from_data_is_one_cell_of_text(name: str) -> None:
+    html = GITHUB.render(f"| slice |\n|---|\n| {markup.table_cell(name)} |\n")
+    (cell,) = re.findall(r"<td>(.*?)</td>", html)
+    assert unescape(cell) == " ".join(name.split())
+    assert set(re.findall(r"<(\w+)", html)) <= {"table", "thead", "tbody", "tr", "th", "td"}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -1,21 +1,25 @@
 """Metrics against masks worked by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from petseg import files
 from petseg.data import labels
-from petseg.evaluation import metrics
+from petseg.data.arrays import Photo
+from petseg.evaluation import metrics, scores, tables
 
-# pet 1, background 2, border 3; predicted pet is True
+# Pet is 1, background 2, border 3; in the prediction, pet is True.
 TRIMAP = np.array([[[1, 1, 3, 2], [1, 3, 2, 2]]], np.uint8)
-FOUND = np.array([[[1, 0, 1, 1], [1, 0, 0, 0]]], bool)
+PREDICTION = np.array([[[1, 0, 1, 1], [1, 0, 0, 0]]], bool)
 
-# pet: 2 found, 1 missed; border: 1 found, 1 missed; background: 1 found, 2 left
+# Predicted as pet and as background: of pet 2 and 1, of border 1 and 1, of background 1 and 2 pixels.
 COUNTS = [[2, 1, 1, 1, 1, 2]]
 
 
 def test_counts_are_pixels_by_class_and_prediction() -> None:
-    assert metrics.count(TRIMAP, FOUND).tolist() == COUNTS
+    assert metrics.count(TRIMAP, PREDICTION).tolist() == COUNTS
 
 
 @pytest.mark.parametrize(
@@ -30,7 +34,7 @@ def test_the_border_policy_moves_or_drops_the_band(
 
 
 def test_the_metrics_of_the_worked_example() -> None:
-    values = metrics.headline(np.array(COUNTS))
+    values = metrics.from_photos(np.array(COUNTS))
     assert values == {
         "iou": 0.5,  # 3 / (3 + 1 + 2)
         "dice": 0.6667,  # 6 / (6 + 1 + 2)
@@ -46,22 +50,38 @@ def test_the_metrics_of_the_worked_example() -> None:
 
 def test_dataset_iou_weighs_pixels_and_image_iou_weighs_photos() -> None:
     counts = np.array([[9, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, 9]])  # IoU 9/10 and 0/1
-    values = metrics.headline(counts)
+    values = metrics.from_photos(counts)
     assert values["iou"] == 0.8182  # 9 / 11
     assert values["image_iou"] == 0.45
 
 
 def test_iou_of_two_empty_masks_is_one() -> None:
-    nothing = metrics.headline(np.array([[0, 0, 0, 0, 0, 8]]))
-    assert nothing["iou"] == nothing["dice"] == nothing["precision"] == nothing["recall"] == 1.0
+    empty = metrics.from_photos(np.array([[0, 0, 0, 0, 0, 8]]))
+    assert empty["iou"] == empty["dice"] == empty["precision"] == empty["recall"] == 1.0
 
 
-def test_what_was_measured_besides_counts_adds_up_over_photos() -> None:
-    # counts, then boundary intersection and union, boundary F, squared errors
+def test_boundary_scores_and_squared_errors_add_up_over_photos() -> None:
+    # The counts, then the boundary bands' intersection and union, the boundary F, the squared error.
     first = [9, 0, 0, 0, 1, 0, 3, 4, 1.0, 0.5]
     second = [0, 1, 0, 0, 0, 9, 1, 6, 0.5, 1.5]
-    values = metrics.headline(np.array([first, second]))
+    values = metrics.from_photos(np.array([first, second]))
     assert values["iou"] == 0.8182
     assert values["boundary_iou"] == 0.4  # (3 + 1) / (4 + 6)
     assert values["boundary_f_2px"] == 0.75
     assert values["brier"] == 0.1  # (0.5 + 1.5) / 20
+
+
+def test_the_registry_has_each_key_of_metrics_json_and_no_other(tmp_path: Path) -> None:
+    square, mask = (np.repeat(array, 2, axis=1) for array in (TRIMAP, PREDICTION))  # 4×4 pixels
+    probabilities = np.where(mask, 200, 50).astype(np.uint8)
+    measured = scores.measure(square, probabilities, threshold=0.5)
+    index = [Photo("a", "x", "cat", 4, 4, "", "")]
+    tables.write_scores(tmp_path, index, measured, official=False)
+    written = files.read_json(tmp_path / "metrics.json")
+    assert list(written) == [*metrics.METRICS, "official_data"]
+    assert written["iou"] == 0.5
+
+    with_interval = {key for key, metric in metrics.METRICS.items() if metric.has_interval}
+    assert with_interval <= {row["metric"] for row in files.read_csv(tmp_path / "intervals.csv")}
+    paired = {key for key, metric in metrics.METRICS.items() if metric.has_paired_interval}
+    assert paired == set(metrics.from_photos(measured.per_image()))

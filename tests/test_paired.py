@@ -1,4 +1,4 @@
-"""The paired bootstrap: its arithmetic by hand, and its promises by simulation."""
+"""The paired bootstrap: its arithmetic by hand, and the coverage of its intervals by simulation."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ def two_models(photos: int, seed: int, better: float) -> list[Int64[np.ndarray, 
     for gain in (0.0, better):
         error = 1 / (1 + np.exp(3 + gain - skill - 0.35 * rng.normal(0, 1, photos)))
         missed, false = rng.binomial(pet, error), rng.binomial(PIXELS - pet, 0.7 * error)
-        nothing = np.zeros(photos, int)
-        cells = (pet - missed, missed, nothing, nothing, false, PIXELS - pet - false)
+        zeros = np.zeros(photos, int)
+        cells = (pet - missed, missed, zeros, zeros, false, PIXELS - pet - false)
         sides.append(np.stack(cells, axis=1).astype(np.int64))
     return sides
 
 
 def test_a_models_difference_to_itself_is_zero_in_every_resample() -> None:
     counts, _ = two_models(30, seed=0, better=0)
-    found = paired_bootstrap.differences(counts, counts)
-    assert set(found) == set(metrics.headline(counts))
-    assert all(bootstrap.interval(samples) == (0, 0) for samples in found.values())
+    differences = paired_bootstrap.differences(counts, counts)
+    assert set(differences) == set(metrics.from_photos(counts))
+    assert all(bootstrap.interval(samples) == (0, 0) for samples in differences.values())
     assert paired_bootstrap.iou_interval(counts, counts, among=5, seed=1) == (0, 0)
 
 
@@ -48,10 +48,10 @@ def test_the_iou_is_of_the_dataset_and_no_mean_over_photos() -> None:
     # second by head alone. Base: 90 / 100 and 1/2 in the mean, head: 1 in both.
     base = np.array([[90, 0, 0, 0, 0, 10], [0, 10, 0, 0, 0, 90]])
     head = np.array([[90, 0, 0, 0, 0, 10], [10, 0, 0, 0, 0, 90]])
-    found = paired_bootstrap.differences(base, head)
-    # by which photos are drawn: the first twice, each once, the second twice
-    assert sorted(set(found["iou"].round(6))) == [0, 0.1, 1]
-    assert sorted(set(found["image_iou"].round(6))) == [0, 0.5, 1]
+    differences = paired_bootstrap.differences(base, head)
+    # The resamples are the first photo twice, both photos, or the second photo twice.
+    assert sorted(set(differences["iou"].round(6))) == [0, 0.1, 1]
+    assert sorted(set(differences["image_iou"].round(6))) == [0, 0.5, 1]
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
@@ -66,15 +66,15 @@ def test_the_interval_holds_the_true_difference_in_about_95_of_100_cases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 1000)
-    everything = [metrics.dataset_iou(side) for side in two_models(200_000, seed=0, better=0.1)]
-    true = everything[1] - everything[0]
+    ious = [metrics.dataset_iou(side) for side in two_models(200_000, seed=0, better=0.1)]
+    true = ious[1] - ious[0]
     assert 0.005 < true < 0.02
-    held = 0
+    covered = 0
     for seed in range(1, 301):
         base, head = two_models(100, seed=seed, better=0.1)
         low, high = bootstrap.interval(paired_bootstrap.differences(base, head)["iou"])
-        held += low <= true <= high
-    assert 0.91 <= held / 300 <= 0.98  # four standard errors are 0.05
+        covered += low <= true <= high
+    assert 0.91 <= covered / 300 <= 0.98  # four standard errors are 0.05
 
 
 @pytest.mark.parametrize("photos", [8, 15])
@@ -85,9 +85,9 @@ def test_looking_at_many_slices_finds_a_false_move_in_few_reviews(
     slices, reviews, false = 12, 60, 0
     for number in range(reviews):
         intervals = []
-        for each in range(slices):
-            base, head = two_models(photos, seed=1000 * number + each, better=0)
-            intervals.append(paired_bootstrap.iou_interval(base, head, slices, each))
+        for item in range(slices):
+            base, head = two_models(photos, seed=1000 * number + item, better=0)
+            intervals.append(paired_bootstrap.iou_interval(base, head, slices, item))
         false += any(low > 0 or high < 0 for low, high in intervals)
     assert false / reviews <= 0.1
 

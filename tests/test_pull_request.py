@@ -30,13 +30,15 @@ RECIPE = (
 )
 GATE = """
 gate:
-  iou: {better: higher, tolerance: 0.01}
+  iou: 0.01
 """
-BROKEN = """            found = model_file.probabilities(model, photos)
-            breeds = [row.breed for row in test.index[start : start + batch_size]]
-            smoke = np.array([breed == "Smoke" for breed in breeds])[:, None, None]
-            writer.extend(np.where(smoke, 0, found).astype(np.uint8))
-"""
+WRITE = "    tables.write_reports("
+WRITE_BROKEN = f"""    import numpy as np
+
+    probabilities = np.array(probabilities)
+    probabilities[[photo.breed == "Smoke" for photo in test.index]] = 0
+    np.save(paths.predictions / "probabilities.npy", probabilities)
+{WRITE}"""
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +56,7 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "epochs: 1\n  patience: 0",
             "epochs: 30\n  patience: 0",
         ),
-        "broken": (
-            "stages/evaluate.py",
-            "            writer.extend(model_file.probabilities(model, photos))\n",
-            BROKEN,
-        ),
+        "broken": ("stages/evaluate.py", WRITE, WRITE_BROKEN),
     }
     for tag, (path, old, new) in changes.items():
         replace(folder / path, old, new)

@@ -10,23 +10,26 @@ import pytest
 
 from petseg.errors import UserError
 from petseg.evaluation import metrics
-from petseg.review import changes, compare, gate
-from petseg.review.results import Results, TestPhoto
+from petseg.evaluation.metrics import Direction
+from petseg.review import changes, compare, gate, results
+from petseg.review.compare import Verdict
+from petseg.review.gate import GateResult
+from petseg.review.results import Results
 
-GATE = {"iou": {"better": "higher", "tolerance": 0.01}}
+GATE = {"iou": 0.01}
 Six = tuple[int, ...]
 
 
 def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
     """Return results of these counts by test photo; the breed is the name up to its number."""
     test = {
-        name: TestPhoto(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
+        name: results.TestPhoto(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
         for name, counts in photos.items()
     }
     counts = np.array(list(photos.values()), np.int64).reshape(-1, 6)
     facts: dict[str, Any] = {
         "commit": "",
-        "metrics": metrics.headline(counts) if photos else {},
+        "metrics": metrics.from_photos(counts) if photos else {},
         "test": test,
         "photos": {name: ("test", photo.sha256) for name, photo in test.items()},
         "history": [],
@@ -60,30 +63,32 @@ def seeds(*values: float) -> dict[str, Any]:
 
 def test_equal_results_are_no_change_and_pass() -> None:
     found = compare.compare(BASE, replace(BASE, label="head"))
-    assert {move.verdict for move in found.moves} == {compare.UNCLEAR}
-    assert gate.decide(found)[0] == gate.PASSED
+    assert {move.verdict for move in found.metrics} == {Verdict.UNCLEAR}
+    assert gate.decide(found)[0] == GateResult.PASSED
     assert found.regressions == ()
 
 
-def with_more(found: Results, more: tuple[float, ...]) -> Results:
+def with_more(found: Results, extra: tuple[float, ...]) -> Results:
     """Return results whose photos all have these boundary pixels, F-score and squared error."""
-    test = {name: replace(photo, more=more) for name, photo in found.test.items()}
-    rows = np.array([[*photo.counts, *photo.more] for photo in test.values()])
-    return replace(found, test=test, metrics=metrics.headline(rows))
+    test = {name: replace(photo, extra=extra) for name, photo in found.test.items()}
+    rows = np.array([[*photo.counts, *photo.extra] for photo in test.values()])
+    return replace(found, test=test, metrics=metrics.from_photos(rows))
 
 
 def test_what_both_measured_besides_counts_is_judged_and_less_may_be_better() -> None:
     base, head = with_more(BASE, (50, 100, 0.5, 20)), with_more(BASE, (40, 100, 0.5, 10))
-    moves = {move.name: move for move in compare.compare(base, head).moves}
-    assert (moves["boundary_iou"].head, moves["boundary_iou"].verdict) == (0.4, compare.WORSE)
-    assert (moves["brier"].head, moves["brier"].verdict) == (0.05, compare.BETTER)
-    assert moves["boundary_f_2px"].verdict == compare.UNCLEAR
+    moves = {move.name: move for move in compare.compare(base, head).metrics}
+    assert (moves["boundary_iou"].head, moves["boundary_iou"].verdict) == (0.4, Verdict.WORSE)
+    assert (moves["brier"].head, moves["brier"].verdict) == (0.05, Verdict.BETTER)
+    assert moves["boundary_f_2px"].verdict == Verdict.UNCLEAR
 
 
 def test_what_base_did_not_measure_has_no_verdict() -> None:
-    moves = {move.name: move for move in compare.compare(BASE, with_more(BASE, (5, 9, 1, 2))).moves}
-    assert (moves["brier"].base, moves["brier"].verdict) == (None, "")
-    assert moves["iou"].verdict == compare.UNCLEAR
+    moves = {
+        move.name: move for move in compare.compare(BASE, with_more(BASE, (5, 9, 1, 2))).metrics
+    }
+    assert (moves["brier"].base, moves["brier"].verdict) == (None, None)
+    assert moves["iou"].verdict == Verdict.UNCLEAR
 
 
 def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
@@ -91,34 +96,34 @@ def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
     assert fallen.main is not None
     # 30 photos of 100 pixels: 150 missed of 3,000 are an IoU of 0.95, 480 missed one of 0.84
     assert (fallen.main.base, fallen.main.head) == (0.95, 0.84)
-    assert fallen.main.verdict == compare.WORSE
+    assert fallen.main.verdict == Verdict.WORSE
     code, why = gate.decide(fallen)
-    assert code == gate.REGRESSION
+    assert code == GateResult.REGRESSION
     assert why.startswith("regression: iou 0.9500 → 0.8400 (95 % interval −0.11")
     risen = compare.compare(result("base", photos(WORSE)), BASE)
     assert risen.main is not None
-    assert risen.main.verdict == compare.BETTER
-    assert gate.decide(risen)[0] == gate.PASSED
+    assert risen.main.verdict == Verdict.BETTER
+    assert gate.decide(risen)[0] == GateResult.PASSED
 
 
 def test_a_fall_within_the_tolerance_passes_though_it_is_clear() -> None:
-    lenient = replace(BASE, params={"gate": {"iou": {"better": "higher", "tolerance": 0.2}}})
+    lenient = replace(BASE, params={"gate": {"iou": 0.2}})
     found = compare.compare(lenient, result("head", photos(WORSE)))
     assert found.main is not None
-    assert found.main.verdict == compare.WORSE
-    assert gate.decide(found)[0] == gate.PASSED
+    assert found.main.verdict == Verdict.WORSE
+    assert gate.decide(found)[0] == GateResult.PASSED
 
 
 def test_what_is_lower_when_better_regresses_upwards() -> None:
-    assert compare.judge_interval(0.1, 0.2, 0.05, "lower") == compare.WORSE
-    assert compare.judge_interval(-0.2, -0.1, 0.05, "lower") == compare.BETTER
-    assert compare.judge_interval(0.1, 0.2, 0.15, "lower") == compare.UNCLEAR
+    assert compare.judge_interval(0.1, 0.2, 0.05, Direction.LOWER) == Verdict.WORSE
+    assert compare.judge_interval(-0.2, -0.1, 0.05, Direction.LOWER) == Verdict.BETTER
+    assert compare.judge_interval(0.1, 0.2, 0.15, Direction.LOWER) == Verdict.UNCLEAR
 
 
 def test_a_change_cannot_loosen_its_own_gate() -> None:
-    loose = {"gate": {"iou": {"better": "higher", "tolerance": 1.0}}}
+    loose = {"gate": {"iou": 1.0}}
     found = compare.compare(BASE, result("head", photos(WORSE), params=loose))
-    assert gate.decide(found)[0] == gate.REGRESSION
+    assert gate.decide(found)[0] == GateResult.REGRESSION
 
 
 def test_what_a_reseed_moves_is_by_students_t() -> None:
@@ -147,8 +152,8 @@ def test_what_a_reseed_moves_as_far_is_neither_worse_nor_a_regression() -> None:
     found = compare.compare(noisy, result("head", photos(WORSE)))
     assert found.main is not None
     assert found.main.seed_noise == pytest.approx(4.303 * 2**0.5 * 0.05)
-    assert found.main.verdict == compare.UNCLEAR
-    assert gate.decide(found)[0] == gate.PASSED
+    assert found.main.verdict == Verdict.UNCLEAR
+    assert gate.decide(found)[0] == GateResult.PASSED
 
 
 def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
@@ -159,7 +164,7 @@ def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
         for label, groups in (("base", breeds), ("head", broken))
     )
     found = compare.compare(base, head)
-    worse = [move.name for move in found.slices if move.verdict == compare.WORSE]
+    worse = [move.name for move in found.slices if move.verdict == Verdict.WORSE]
     assert worse[0] == "breed breed 3"
     assert set(worse) <= {"breed breed 3", "species cat"}
     assert {loss.breed for loss in found.regressions} == {"breed 3"}
@@ -170,7 +175,7 @@ def test_a_slice_of_few_photos_has_no_verdict() -> None:
     base = result("base", photos(ALIKE) | few)
     head = result("head", photos(ALIKE) | photos(WORSE[:5], "rare"))
     rare = next(m for m in compare.compare(base, head).slices if m.name == "breed rare")
-    assert (rare.verdict, rare.low, rare.photos) == (compare.FEW_PHOTOS, None, 5)
+    assert (rare.verdict, rare.low, rare.photos) == (Verdict.FEW_PHOTOS, None, 5)
 
 
 def test_another_test_set_compares_the_photos_in_both_and_the_gate_cannot_tell() -> None:
@@ -180,7 +185,7 @@ def test_another_test_set_compares_the_photos_in_both_and_the_gate_cannot_tell()
     assert found.main is not None
     assert found.main.difference == 0
     code, why = gate.decide(found)
-    assert code == gate.CANNOT_TELL
+    assert code == GateResult.CANNOT_TELL
     assert "25 photos are in both, of 30 and 26" in why
 
 
@@ -212,9 +217,9 @@ def test_what_cannot_be_compared_has_no_verdict_and_a_remedy(
     head: Results, words: str, remedy: str
 ) -> None:
     found = compare.compare(BASE, head)
-    assert {move.verdict for move in found.moves} <= {""}
+    assert {move.verdict for move in found.metrics} <= {None}
     code, why = gate.decide(found)
-    assert code == gate.CANNOT_TELL
+    assert code == GateResult.CANNOT_TELL
     assert words in why
     assert remedy in why
 
@@ -223,11 +228,11 @@ def test_a_renamed_metric_is_on_one_side_and_the_gate_cannot_tell() -> None:
     head = result("head", photos(ALIKE))
     head.metrics["jaccard"] = head.metrics.pop("iou")
     found = compare.compare(BASE, head)
-    sides = {move.name: (move.base, move.head) for move in found.moves}
+    sides = {move.name: (move.base, move.head) for move in found.metrics}
     assert sides["iou"] == (0.95, None)
     assert sides["jaccard"] == (None, 0.95)
     code, why = gate.decide(found)
-    assert code == gate.CANNOT_TELL
+    assert code == GateResult.CANNOT_TELL
     assert "iou cannot be compared" in why
 
 
@@ -236,7 +241,7 @@ def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
     assert "has no limits" in gate.decide(compare.compare(replace(BASE, params={}), head))[1]
     stale = replace(head, faults=("stages/train.py changed after train ran",))
     code, why = gate.decide(compare.compare(BASE, stale))
-    assert code == gate.CANNOT_TELL
+    assert code == GateResult.CANNOT_TELL
     assert "stages/train.py changed after train ran" in why
 
 
@@ -247,13 +252,61 @@ def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
         ({"better": "higher", "tolerance": -1}, "gate.iou.tolerance is -1; allowed: a number ≥ 0"),
         ({"better": "higher"}, "gate.iou.tolerance is missing"),
         ({"better": "higher", "tolerance": 0, "x": 1}, "gate.iou.x is unknown"),
-        (3, "gate.iou is 3"),
+        ({"better": "lower", "tolerance": 0.1}, "gate.iou.better is 'lower'; allowed: higher"),
+        (3, "gate.iou is 3; allowed: a number ≥ 0 and ≤ 1"),
+        (-0.1, "gate.iou is -0.1; allowed: a number ≥ 0 and ≤ 1"),
+        (True, "gate.iou is True; allowed: a number"),
+        ("0.1", "gate.iou is '0.1'; allowed: a number"),
+        (math.nan, "gate.iou is nan; allowed: a number"),
     ],
 )
 def test_a_wrong_limit_is_named_with_what_is_allowed(limit: Any, words: str) -> None:
     with pytest.raises(UserError) as raised:
-        compare.limits("main", {"gate": {"iou": limit}})
+        gate.limits("main: params.yaml", {"gate": {"iou": limit}})
     assert words in str(raised.value)
+
+
+def test_a_gate_without_its_direction_reads_as_the_older_one_with_it() -> None:
+    older = {
+        "iou": {"better": "higher", "tolerance": 0.005},
+        "brier": {"better": "lower", "tolerance": 0},
+    }
+    expected = {"iou": 0.005, "brier": 0.0}
+    assert gate.limits("main: params.yaml", {"gate": older}) == expected
+    assert gate.limits("main: params.yaml", {"gate": {"iou": 0.005, "brier": 0}}) == expected
+    assert (
+        gate.limits("main: params.yaml", {})
+        == gate.limits("main: params.yaml", {"gate": None})
+        == {}
+    )
+
+
+@pytest.mark.parametrize("key", ["jaccard", "calibration_error"])
+def test_a_limit_of_what_cannot_be_judged_is_refused_with_the_metrics_that_can(key: str) -> None:
+    with pytest.raises(UserError) as raised:
+        gate.limits("main: params.yaml", {"gate": {key: 0.1}})
+    assert str(raised.value) == (
+        f"main: params.yaml: gate.{key} is unknown; known: iou, dice, accuracy, precision, recall, "
+        "mean_iou, image_iou, iou_border_background, iou_border_ignored, boundary_iou, "
+        "boundary_f_2px, brier"
+    )
+
+
+def test_a_gate_that_is_no_mapping_is_refused_with_an_example() -> None:
+    with pytest.raises(UserError, match=r"gate is 0\.1; allowed: a tolerance for each metric"):
+        gate.limits("main: params.yaml", {"gate": 0.1})
+
+
+def test_a_rise_of_what_is_better_when_lower_is_a_regression() -> None:
+    limited = replace(BASE, params={"gate": {"brier": 0.01}})
+    base, head = with_more(limited, (50, 100, 0.5, 10)), with_more(BASE, (50, 100, 0.5, 20))
+    # 10 and 20 of squared error over 200 pixels a photo
+    code, why = gate.decide(compare.compare(base, head))
+    assert code is GateResult.REGRESSION
+    assert why.startswith("regression: brier 0.0500 → 0.1000")
+    assert gate.decide(compare.compare(replace(head, params=limited.params), base))[0] is (
+        GateResult.PASSED
+    )
 
 
 def test_differences_are_by_dotted_key_and_a_new_section_is_taken_apart() -> None:

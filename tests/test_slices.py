@@ -1,4 +1,4 @@
-"""Slices: what a trimap says of its photo, and which photos are in which slice."""
+"""Slices: the facts of a trimap, and the photos of each slice."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ def photo(name: str, breed: str, species: str) -> Photo:
 
 
 def trimaps() -> np.ndarray:
-    """Return four: an animal in the middle, one at the frame, border alone, and background alone."""
-    found = np.full((4, 6, 6), 2, np.uint8)
-    found[0, 2:4, 2:4] = 1
-    found[1, 0:5, 1:5] = 1
-    found[2, 2, 2:5] = 3
-    return found
+    """Return four trimaps: an animal in the middle, one at the frame, only border, only background."""
+    result = np.full((4, 6, 6), 2, np.uint8)
+    result[0, 2:4, 2:4] = 1
+    result[1, 0:5, 1:5] = 1
+    result[2, 2, 2:5] = 3
+    return result
 
 
 INDEX = [
@@ -25,21 +25,23 @@ INDEX = [
 ]
 
 
-def test_a_trimap_says_how_large_the_animal_is_whether_it_is_cut_and_whether_it_is_there() -> None:
-    shape = slices.trimap_stats(trimaps())
-    assert (shape.share * 36).round().tolist() == [4, 20, 3, 0]
-    assert shape.at_frame.tolist() == [False, True, False, False]
-    assert shape.without_pet.tolist() == [False, False, True, True]
+def test_a_trimap_gives_the_animals_size_whether_the_frame_cuts_it_and_whether_it_is_empty() -> (
+    None
+):
+    stats = slices.trimap_stats(trimaps())
+    assert (stats.share * 36).round().tolist() == [4, 20, 3, 0]
+    assert stats.at_frame.tolist() == [False, True, False, False]
+    assert stats.without_pet.tolist() == [False, False, True, True]
 
 
 def test_the_members_of_every_slice() -> None:
-    found = {
+    names = {
         (kind, name.partition(",")[0]): "".join(
-            row.name for row, is_in in zip(INDEX, chosen, strict=True) if is_in
+            row.name for row, chosen in zip(INDEX, in_slice, strict=True) if chosen
         )
-        for kind, name, chosen in slices.members(INDEX, slices.trimap_stats(trimaps()))
+        for kind, name, in_slice in slices.members(INDEX, slices.trimap_stats(trimaps()))
     }
-    assert found == {
+    assert names == {
         ("species", "cat"): "acd",
         ("species", "dog"): "b",
         ("breed", "x"): "acd",
@@ -55,8 +57,8 @@ def test_the_members_of_every_slice() -> None:
 
 
 def test_photos_of_one_breed_have_no_slice_by_breed() -> None:
-    alike = [photo(name, "x", "cat") for name in "abcd"]
-    kinds = {kind for kind, _, _ in slices.members(alike, slices.trimap_stats(trimaps()))}
+    one_breed = [photo(name, "x", "cat") for name in "abcd"]
+    kinds = {kind for kind, _, _ in slices.members(one_breed, slices.trimap_stats(trimaps()))}
     assert kinds == {"object size", "frame", "trimap"}
 
 
@@ -64,17 +66,17 @@ def test_a_slices_iou_is_over_its_pixels_and_lies_in_its_interval() -> None:
     counts = np.array(
         [[9, 0, 0, 0, 1, 26], [0, 1, 0, 0, 0, 35], [4, 0, 0, 0, 0, 32], [0, 0, 0, 0, 0, 36]]
     )
-    found = {
-        each.title: each for each in slices.slices(INDEX, slices.trimap_stats(trimaps()), counts)
+    by_title = {
+        item.title: item for item in slices.slices(INDEX, slices.trimap_stats(trimaps()), counts)
     }
-    cats = found["species cat"]
+    cats = by_title["species cat"]
     assert (cats.photos, cats.iou) == (3, round(13 / 14, 4))
     assert cats.low <= cats.iou <= cats.high
-    dogs = found["species dog"]
+    dogs = by_title["species dog"]
     assert (dogs.iou, dogs.low, dogs.high) == (0, 0, 0)
 
 
-def test_the_worst_slice_is_none_of_a_handful_of_photos() -> None:
+def test_a_slice_of_few_photos_is_never_the_worst() -> None:
     few, worse, better = (
         slices.Slice("breed", name, photos, iou, 0, 1)
         for name, photos, iou in (("a", 9, 0.1), ("b", 10, 0.5), ("c", 40, 0.9))

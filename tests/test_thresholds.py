@@ -7,17 +7,17 @@ from petseg.data import labels
 from petseg.evaluation import metrics, thresholds
 
 TRIMAPS = np.array([[[1, 3, 2, 2]]], np.uint8)
-FOUND = np.array([[[255, 100, 100, 0]]], np.uint8)
+PROBABILITIES = np.array([[[255, 100, 100, 0]]], np.uint8)
 
 
 def test_a_sweep_counts_as_the_mask_at_each_threshold_does() -> None:
     rng = np.random.default_rng(0)
     trimaps = rng.integers(1, 4, (3, 8, 8), dtype=np.uint8)
-    found = rng.integers(0, 256, (3, 8, 8), dtype=np.uint8)
-    swept = thresholds.sweep(thresholds.histogram(trimaps, found))
+    probabilities = rng.integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    counts_by_level = thresholds.sweep(thresholds.histogram(trimaps, probabilities))
     for level in (0, 1, 100, 255):
-        counts = metrics.count(trimaps, found >= level).sum(axis=0)
-        assert swept[level].tolist() == counts.tolist()
+        counts = metrics.count(trimaps, probabilities >= level).sum(axis=0)
+        assert counts_by_level[level].tolist() == counts.tolist()
 
 
 @pytest.mark.parametrize(
@@ -27,22 +27,23 @@ def test_a_sweep_counts_as_the_mask_at_each_threshold_does() -> None:
 def test_iou_by_threshold_under_each_border_policy(
     border: labels.Border, at_100: float, at_101: float
 ) -> None:
-    ious = thresholds.iou_by_level(thresholds.histogram(TRIMAPS, FOUND), border)
+    ious = thresholds.iou_by_level(thresholds.histogram(TRIMAPS, PROBABILITIES), border)
     assert (ious[100], ious[101]) == (pytest.approx(at_100), at_101)
 
 
 def test_the_best_threshold_is_the_middle_of_those_that_are_as_good() -> None:
-    # of a border that is background: all thresholds from 101 to 255 are right
+    # With the border as background, all thresholds from 101/255 to 255/255 are right.
     assert (
-        thresholds.best_threshold(thresholds.histogram(TRIMAPS, FOUND), "background") == 0.698
+        thresholds.best_threshold(thresholds.histogram(TRIMAPS, PROBABILITIES), "background")
+        == 0.698
     )  # 178/255
-    sure = np.where(TRIMAPS == 2, 0, 255).astype(np.uint8)
+    certain = np.where(TRIMAPS == 2, 0, 255).astype(np.uint8)
     assert (
-        thresholds.best_threshold(thresholds.histogram(TRIMAPS, sure), "pet") == 0.5019
+        thresholds.best_threshold(thresholds.histogram(TRIMAPS, certain), "pet") == 0.5019
     )  # 128/255
 
 
-def test_every_level_comes_back_from_the_threshold_that_is_written() -> None:
+def test_a_level_written_as_a_threshold_is_read_as_the_same_level() -> None:
     levels = range(thresholds.LEVELS)
     assert [thresholds.min_level(thresholds.level_threshold(level)) for level in levels] == list(
         levels

@@ -118,7 +118,7 @@ def gate(asked: argparse.Namespace) -> None:
     try:
         code, why = gate.decide(compared(asked)[0])
     except ShallowCloneError as error:
-        code, why = gate.CANNOT_TELL, f"cannot tell: {error}"
+        code, why = gate.GateResult.CANNOT_TELL, f"cannot tell: {error}"
     print(why)
     sys.exit(code)
 

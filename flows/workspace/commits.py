@@ -13,11 +13,11 @@ WORKING_TREE = "the working tree"
 
 
 class ShallowCloneError(UserError):
-    """This clone has not the history that a commit would be in."""
+    """This clone lacks the history in which the commit may be."""
 
 
 def read(revision: str | None) -> results.Results:
-    """Return the results at a revision; None stands for the working tree.
+    """Return the results at a revision, or in the working tree for None.
 
     Raises:
         ShallowCloneError: there is no such revision, and the clone lacks history.
@@ -27,8 +27,9 @@ def read(revision: str | None) -> results.Results:
         return results.read(WORKING_TREE, "", cache(files_below(Path())))
     commit = resolve(revision)
     with tempfile.TemporaryDirectory() as folder:
-        # one process for all files; git itself brings what a partial clone lacks. Of the tree,
-        # since the header of a commit is one that tarfile cannot read if nothing follows it
+        # One process reads all files, and git itself fetches those that a partial clone lacks. The
+        # archive is of the tree: that of a commit starts with a header that tarfile cannot read if
+        # no file follows it.
         git.git("archive", f"--output={folder}/files.tar", f"{commit}^{{tree}}")
         with tarfile.open(f"{folder}/files.tar", "r:") as files:
             return results.read(revision, commit, cache(files_in(files)))
@@ -57,7 +58,7 @@ def resolve(revision: str) -> str:
 def lacks_commits(base: results.Results, head: results.Results) -> bool:
     """Return whether head lacks commits of base, so that the two differ by these as well.
 
-    A shallow clone cannot tell.
+    In a shallow clone, which cannot know, it is False.
     """
     missing = git.or_empty("rev-list", "--max-count=1", f"{head.commit or 'HEAD'}..{base.commit}")
     return bool(missing) and not shallow()
@@ -68,8 +69,8 @@ def shallow() -> bool:
     return git.git("rev-parse", "--is-shallow-repository") == "true"
 
 
-def files_in(archive: tarfile.TarFile) -> results.Read:
-    """Return how to read files of a tar."""
+def files_in(archive: tarfile.TarFile) -> results.ReadFile:
+    """Return a function that reads the files of a tar."""
     members = {member.name: member for member in archive if member.isfile()}
 
     def get(path: str) -> bytes | None:
@@ -79,8 +80,8 @@ def files_in(archive: tarfile.TarFile) -> results.Read:
     return get
 
 
-def files_below(folder: Path) -> results.Read:
-    """Return how to read files of a folder."""
+def files_below(folder: Path) -> results.ReadFile:
+    """Return a function that reads the files of a folder."""
 
     def get(path: str) -> bytes | None:
         file = folder / path

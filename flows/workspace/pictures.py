@@ -1,4 +1,4 @@
-"""The photos of a review with both predictions, from DVC's cache or its remote."""
+"""The photos that got worse with both predictions, from DVC's cache or its remote."""
 
 import csv
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from dvc.api import DVCFileSystem
 from dvc.config import Config
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from petseg.evaluation import thresholds
 from petseg.report import overlays
@@ -31,55 +31,63 @@ class Pictures:
     without: str = ""
 
 
-def regression_pictures(found: Review, losses: Sequence[PhotoRegression]) -> Pictures:
-    """Return a row per photo: photo, truth, base's and head's prediction, and what changed."""
-    if not losses:
+def regression_pictures(review: Review, regressions: Sequence[PhotoRegression]) -> Pictures:
+    """Return a row for each photo: photo, truth, predictions of base and head, and the changes."""
+    if not regressions:
         return Pictures()
-    names = [loss.name for loss in losses]
+    names = [photo.name for photo in regressions]
     try:
-        photos = rows(found.head, f"{TEST}/photos.npy", names)
-        trimaps = rows(found.head, f"{TEST}/trimaps.npy", names)
-        base, head = (masks(side, names) for side in (found.base, found.head))
-    except Exception as error:  # each kind of remote raises its own, and the numbers stand alone
-        why = f"{type(error).__name__}: {error}"
-        return Pictures(without=f"The pictures could not be had from DVC ({why}). {REMEDY}")
-    lines = []
-    for loss, photo, trimap, before, after in zip(losses, photos, trimaps, base, head, strict=True):
-        example = overlays.Example(loss.name, photo, trimap, before)
-        lines.append(
-            (
-                f"{loss.name}\nIoU {loss.base:.3f} → {loss.head:.3f}",
-                (
-                    photo,
-                    overlays.truth_overlay(example),
-                    overlays.prediction_overlay(example),
-                    overlays.prediction_overlay(overlays.Example(loss.name, photo, trimap, after)),
-                    overlays.change_overlay(photo, trimap, before, after),
-                ),
-            )
-        )
+        photos = rows(review.head, f"{TEST}/photos.npy", names)
+        trimaps = rows(review.head, f"{TEST}/trimaps.npy", names)
+        base, head = (masks(side, names) for side in (review.base, review.head))
+    except (
+        Exception
+    ) as error:  # a remote may raise anything, and the page is of use without pictures
+        reason = f"{type(error).__name__}: {error}"
+        return Pictures(without=f"The pictures could not be had from DVC ({reason}). {REMEDY}")
+    lines = [
+        (f"{photo.name}\nIoU {photo.base:.3f} → {photo.head:.3f}", panels(*arrays))
+        for photo, *arrays in zip(regressions, photos, trimaps, base, head, strict=True)
+    ]
     return Pictures(overlays.grid(("photo", "truth", "base", "head", "changed"), lines))
 
 
+def panels(
+    photo: UInt8[np.ndarray, "height width 3"],
+    trimap: UInt8[np.ndarray, "height width"],
+    before: Bool[np.ndarray, "height width"],
+    after: Bool[np.ndarray, "height width"],
+) -> list[UInt8[np.ndarray, "height width 3"]]:
+    """Return a photo, its truth, the masks of base and head, and the pixels that changed."""
+    base, head = (overlays.Example("", photo, trimap, mask) for mask in (before, after))
+    return [
+        photo,
+        overlays.truth_overlay(base),
+        overlays.prediction_overlay(base),
+        overlays.prediction_overlay(head),
+        overlays.change_overlay(photo, trimap, before, after),
+    ]
+
+
 def masks(side: Results, names: Sequence[str]) -> list[Any]:
-    """Return what a side predicts as pet, as `evaluate` counted it."""
-    least = thresholds.min_level(side.data["model"]["threshold"])
-    return [found >= least for found in rows(side, PREDICTIONS, names)]
+    """Return the predicted masks of these test photos, with the threshold used by `evaluate`."""
+    min_level = thresholds.min_level(side.data["model"]["threshold"])
+    return [probabilities >= min_level for probabilities in rows(side, PREDICTIONS, names)]
 
 
 def rows(side: Results, path: str, names: Sequence[str]) -> list[UInt8[np.ndarray, "..."]]:
     """Return the rows of these test photos from an array, reading no others."""
-    # a commit of before the remote was set up shall find it as well
-    here = {section: values for section, values in Config.from_cwd().items() if values}
-    files = DVCFileSystem(rev=side.commit or None, config=here)
+    # The configuration of the working tree: a commit may be older than the remote's set-up.
+    config = {section: values for section, values in Config.from_cwd().items() if values}
+    files = DVCFileSystem(rev=side.commit or None, config=config)
     with files.open(f"{TEST}/index.csv", "r") as index:
-        order = {line["name"]: row for row, line in enumerate(csv.DictReader(index))}
-    found = []
+        row_by_name = {line["name"]: row for row, line in enumerate(csv.DictReader(index))}
+    arrays = []
     with files.open(path) as file:
         np.lib.format.read_magic(file)
-        shape, _, kind = np.lib.format.read_array_header_1_0(file)
-        start, size = file.tell(), int(np.prod(shape[1:])) * kind.itemsize
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start, size = file.tell(), int(np.prod(shape[1:])) * dtype.itemsize
         for name in names:
-            file.seek(start + order[name] * size)
-            found.append(np.frombuffer(file.read(size), kind).reshape(shape[1:]))
-    return found
+            file.seek(start + row_by_name[name] * size)
+            arrays.append(np.frombuffer(file.read(size), dtype).reshape(shape[1:]))
+    return arrays

@@ -309,7 +309,7 @@ def check_params(name: str | None) -> str:
     Raises:
         UserError: one line that names the key and the allowed values.
     """
-    from petseg.review import compare
+    from petseg.review import gate
     from petseg.training.settings import check_network
 
     if name is None:
@@ -326,7 +326,7 @@ def check_params(name: str | None) -> str:
         for stage, schema in known.items()
     }
     check_network(checked["preprocess"].image_size, checked["train"], source)
-    compare.limits(source, document)
+    gate.limits(source, document)
     return source
 
 

@@ -1,6 +1,7 @@
-"""Other photos of the same kind: rows drawn with replacement, summed, and the middle of the results.
+"""The bootstrap: how much a number would vary with other photos of the same kind.
 
-The percentile method: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.3.
+Rows are drawn with replacement and summed, 10,000 times; the interval holds the middle 95 % of the
+results. The percentile method: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.3.
 """
 
 import numpy as np
@@ -9,21 +10,21 @@ from jaxtyping import Float64
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 SEED = 1
-CHUNK = 1 << 20  # draws at a time
+CHUNK = 1 << 20  # rows that are drawn at a time, to bound the memory
 Samples = Float64[np.ndarray, "resamples"]
 
 
 def resampled_sums(
     columns: Float64[np.ndarray, "n k"], rng: np.random.Generator
 ) -> Float64[np.ndarray, "resamples k"]:
-    """Return the columns' sums over each resample of the rows."""
+    """Return the columns' sums over each resample of the n rows."""
     n = len(columns)
-    each = max(1, CHUNK // n)
+    chunk = max(1, CHUNK // n)  # resamples at a time
     sums = []
-    for start in range(0, RESAMPLES, each):
-        many = min(each, RESAMPLES - start)
-        drawn = rng.integers(0, n, (many, n)) + n * np.arange(many)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=many * n).reshape(many, n)
+    for start in range(0, RESAMPLES, chunk):
+        resamples = min(chunk, RESAMPLES - start)
+        cells = rng.integers(0, n, (resamples, n)) + n * np.arange(resamples)[:, None]
+        weights = np.bincount(cells.ravel(), minlength=resamples * n).reshape(resamples, n)
         sums.append(weights @ columns)
     return np.concatenate(sums)
 

@@ -1,19 +1,19 @@
-"""Whether a pixel that is called pet with 80 % is pet in 80 % of cases.
+"""Whether a pixel with a probability of 80 % is pet in 80 % of cases.
 
-Pixels are binned by their probability. In each bin the calibration gap is the sum of the
-probabilities less the pixels that are pet, the border counted as pet: sums, so that they add up over
-photos. Guo, Pleiss, Sun and Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
+Pixels are binned by their probability. A bin's calibration gap is the sum of its pixels'
+probabilities minus the number of its pixels that are pet; the border counts as pet. Gaps are sums,
+so that they add up over photos. Guo, Pleiss, Sun and Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
 """
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from petseg.data.labels import BACKGROUND
+from petseg.evaluation.thresholds import LEVELS
 
 BINS = 15  # of equal width, as in the paper
-LEVELS = 256
 PROBABILITIES = np.arange(LEVELS) / (LEVELS - 1)
-BIN_OF = np.minimum(np.arange(LEVELS) * BINS // (LEVELS - 1), BINS - 1)
+BIN_BY_LEVEL = np.minimum(np.arange(LEVELS) * BINS // (LEVELS - 1), BINS - 1)
 
 
 def gaps(
@@ -21,17 +21,18 @@ def gaps(
 ) -> Float64[np.ndarray, "n bins"]:
     """Return each photo's sum of (probability − truth) over the pixels of every bin."""
     n = len(trimaps)
-    slots = BIN_OF.astype(np.uint8)[probabilities].reshape(n, -1) + BINS * np.arange(n)[:, None]
-    error = probabilities / 255.0 - (trimaps != BACKGROUND)
-    return np.bincount(slots.ravel(), error.ravel(), minlength=BINS * n).reshape(n, BINS)
+    bins = BIN_BY_LEVEL.astype(np.uint8)[probabilities].reshape(n, -1)
+    cells = bins + BINS * np.arange(n)[:, None]  # a number for each bin of each photo
+    errors = probabilities / 255.0 - (trimaps != BACKGROUND)
+    return np.bincount(cells.ravel(), errors.ravel(), minlength=BINS * n).reshape(n, BINS)
 
 
 def squared_errors(
     trimaps: UInt8[np.ndarray, "n height width"], probabilities: UInt8[np.ndarray, "n height width"]
 ) -> Float64[np.ndarray, "n"]:
     """Return each photo's sum of (probability − truth)² over its pixels."""
-    error = probabilities / np.float32(255) - (trimaps != BACKGROUND)
-    return np.asarray(np.square(error).sum(axis=(1, 2), dtype=np.float64))
+    errors = probabilities / np.float32(255) - (trimaps != BACKGROUND)
+    return np.asarray(np.square(errors).sum(axis=(1, 2), dtype=np.float64))
 
 
 def expected_error(
@@ -44,14 +45,21 @@ def expected_error(
 def reliability(
     histogram: Int64[np.ndarray, "3 256"],
 ) -> list[tuple[float, float, int, float, float]]:
-    """Return (from, to, pixels, mean probability, share of pet) of every bin that has pixels."""
-    pet, every = histogram[:2].sum(axis=0), histogram.sum(axis=0)
+    """Return the reliability diagram: a row for every bin that has pixels.
+
+    Args:
+        histogram: pixels of pet, border and background by probability in 1/255.
+
+    Returns:
+        Rows of (from, to, pixels, mean probability, share of pet), 4 decimals.
+    """
+    pet, total = histogram[:2].sum(axis=0), histogram.sum(axis=0)
     rows = []
-    for each in range(BINS):
-        inside = each == BIN_OF
-        if pixels := int(every[inside].sum()):
-            mean = float((every * PROBABILITIES)[inside].sum()) / pixels
-            share = int(pet[inside].sum()) / pixels
-            ends = (round(each / BINS, 4), round((each + 1) / BINS, 4))
+    for number in range(BINS):
+        in_bin = number == BIN_BY_LEVEL
+        if pixels := int(total[in_bin].sum()):
+            mean = float((total * PROBABILITIES)[in_bin].sum()) / pixels
+            share = int(pet[in_bin].sum()) / pixels
+            ends = (round(number / BINS, 4), round((number + 1) / BINS, 4))
             rows.append((*ends, pixels, round(mean, 4), round(share, 4)))
     return rows

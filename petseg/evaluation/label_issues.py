@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -12,71 +13,79 @@ from petseg.data import arrays, splits
 from petseg.data.arrays import Photo, Split
 from petseg.data.labels import BACKGROUND, PET
 
-CONFIDENT = 0.9  # a probability from which on, or a tenth up to which, the model is sure
-DISAGREED = 0.5  # share of sure and wrong pixels, of those that are pet for model or trimap
-MAX_DIFFERING_BITS = 10  # bits of 128 in which two photos' hashes may differ
-CHUNK = 256  # photos read at a time
-MIN_CONTRAST = 6  # mean change between neighbours, of 255, below which a hash says nothing
-WITHOUT_PET, DISAGREEMENT, DUPLICATE = (
-    "no pet in the trimap",
-    "model sure of the opposite",
-    "near-duplicate in another split",
+CONFIDENT = 0.9  # the model is sure of pet from this probability on, of background up to 1 - 0.9
+MIN_DISAGREEMENT = (
+    0.5  # share of the animal's pixels on which the model must be sure of the opposite
 )
+MAX_DIFFERING_BITS = 10  # of 128 bits: photos whose hashes differ in no more look alike
+CHUNK = 256  # photos read at a time, to bound the memory
+MIN_CONTRAST = 6  # mean change between a hash's neighbours, 0–255; below it the hash is only noise
 Hashes = UInt64[np.ndarray, "n 2"]
 
 
+class Reason(StrEnum):
+    """Why a person should look at a photo, the most certain reason first."""
+
+    WITHOUT_PET = "no pet in the trimap"
+    DISAGREEMENT = "model sure of the opposite"
+    DUPLICATE = "near-duplicate in another split"
+
+
 @dataclass(frozen=True)
-class Suspect:
-    """A photo to look at; `score` is 0–1, and ranks within a reason."""
+class LabelIssue:
+    """A photo to look at; a row of suspects.csv."""
 
     name: str
     split: str
     breed: str
-    reason: str
-    score: float
-    detail: str
+    reason: Reason
+    score: float  # 0–1, ranks the photos with the same reason
+    detail: str  # for people; empty if the reason says it all
 
 
 def disagreement(
     trimaps: UInt8[np.ndarray, "n height width"], probabilities: UInt8[np.ndarray, "n height width"]
 ) -> Float64[np.ndarray, "n"]:
-    """Return each photo's share of pixels on which model and trimap disagree though the model is sure.
+    """Return each photo's share of pixels on which the model is sure of the trimap's opposite.
 
-    Of the pixels that are pet for either of them; the border is left out.
+    The share is of the pixels that are pet for the model or the trimap. On the border of a trimap
+    the model cannot contradict it.
     """
-    sure, sure_not = probabilities >= CONFIDENT * 255, probabilities <= (1 - CONFIDENT) * 255
-    wrong = (sure & (trimaps == BACKGROUND)) | (sure_not & (trimaps == PET))
-    either = (trimaps == PET) | (probabilities >= 128)
-    counts = [np.count_nonzero(mask, axis=(1, 2)) for mask in (wrong, either)]
+    sure_pet = probabilities >= CONFIDENT * 255
+    sure_background = probabilities <= (1 - CONFIDENT) * 255
+    opposite = (sure_pet & (trimaps == BACKGROUND)) | (sure_background & (trimaps == PET))
+    animal = (trimaps == PET) | (probabilities >= 128)
+    counts = [np.count_nonzero(mask, axis=(1, 2)) for mask in (opposite, animal)]
     return np.asarray(counts[0] / np.maximum(counts[1], 1))
 
 
 def contradicted(
     index: list[Photo],
-    without_pet: Bool[np.ndarray, "n"],
+    empty: Bool[np.ndarray, "n"],
     disagreements: Float64[np.ndarray, "n"],
-) -> Iterator[Suspect]:
-    """Yield the test photos whose trimap, which is not empty, is the opposite of what the model is sure of."""
-    for photo, empty, share in zip(index, without_pet, disagreements, strict=True):
-        if share >= DISAGREED and not empty:
-            yield suspect(photo, "test", DISAGREEMENT, float(share), f"{share:.0%} of the animal")
+) -> Iterator[LabelIssue]:
+    """Yield the test photos with a pet in the trimap of whose opposite the model is sure."""
+    for photo, is_empty, share in zip(index, empty, disagreements, strict=True):
+        if share >= MIN_DISAGREEMENT and not is_empty:
+            detail = f"{share:.0%} of the animal"
+            yield label_issue(photo, "test", Reason.DISAGREEMENT, float(share), detail)
 
 
-def empty(name: str, split: Split) -> Iterator[Suspect]:
+def without_pet(name: str, split: Split) -> Iterator[LabelIssue]:
     """Yield a split's photos whose trimap has no pixel of a pet."""
     for photo, trimap in zip(split.index, split.trimaps, strict=True):
         if not (trimap == PET).any():
-            yield suspect(photo, name, WITHOUT_PET, 1.0, "")
+            yield label_issue(photo, name, Reason.WITHOUT_PET, 1.0, "")
 
 
-def suspect(photo: Photo, split: str, reason: str, score: float, detail: str) -> Suspect:
-    """Return a photo as a suspect."""
-    return Suspect(photo.name, split, photo.breed, reason, round(score, 4), detail)
+def label_issue(photo: Photo, split: str, reason: Reason, score: float, detail: str) -> LabelIssue:
+    """Return the issue of a photo, its score with 4 decimals."""
+    return LabelIssue(photo.name, split, photo.breed, reason, round(score, 4), detail)
 
 
 @dataclass(frozen=True)
-class Hashed:
-    """A split's photos by what they look like."""
+class HashedSplit:
+    """A split's photos by their appearance."""
 
     split: str
     index: list[Photo]
@@ -97,52 +106,46 @@ def hashes(
     grey = photos.sum(axis=3, dtype=np.uint16)
     rows = np.add.reduceat(grey, edges, axis=1, dtype=np.uint32)
     cells = np.add.reduceat(rows, edges, axis=2, dtype=np.uint32).astype(float)
-    sides = np.diff(np.append(edges, size))
+    sides = np.diff(np.append(edges, size))  # of the cells, pixels
     cells /= 3.0 * sides[:, None] * sides
     steps = np.stack([np.diff(cells, axis=2)[:, :8], np.diff(cells, axis=1)[:, :, :8]], axis=1)
     bits = (steps > 0).reshape(len(photos), 2, 64)
     return np.packbits(bits, axis=2).view(np.uint64)[..., 0], np.abs(steps).mean(axis=(1, 2, 3))
 
 
-def hashed(name: str, split: Split) -> Hashed:
-    """Return the hashes of a whole split, reading it a part at a time."""
+def hash_split(name: str, split: Split) -> HashedSplit:
+    """Return the hashes of a split's photos, reading some photos at a time."""
     parts = [
         hashes(np.asarray(split.photos[start : start + CHUNK]))
         for start in range(0, len(split), CHUNK)
     ]
-    packed, contrast = (np.concatenate(side) for side in zip(*parts, strict=True))
-    return Hashed(name, split.index, packed, contrast)
+    packed, contrast = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return HashedSplit(name, split.index, packed, contrast)
 
 
-def duplicates(splits: Sequence[Hashed]) -> Iterator[Suspect]:
-    """Yield the photos that look like one of a split before theirs in the order given."""
+def duplicates(splits: Sequence[HashedSplit]) -> Iterator[LabelIssue]:
+    """Yield the photos that look like a photo of an earlier split in this order."""
     for earlier, later in itertools.combinations(splits, 2):
-        for photo, own, contrast in zip(later.index, later.hashes, later.contrast, strict=True):
-            apart = np.bitwise_count(own ^ earlier.hashes).sum(axis=1, dtype=np.int64)
-            nearest, bits = int(apart.argmin()), int(apart.min())
-            if (
-                bits <= MAX_DIFFERING_BITS
-                and min(contrast, earlier.contrast[nearest]) >= MIN_CONTRAST
-            ):
+        for photo, bits, contrast in zip(later.index, later.hashes, later.contrast, strict=True):
+            distances = np.bitwise_count(bits ^ earlier.hashes).sum(axis=1, dtype=np.int64)
+            nearest, distance = int(distances.argmin()), int(distances.min())
+            lower_contrast = min(contrast, earlier.contrast[nearest])
+            if distance <= MAX_DIFFERING_BITS and lower_contrast >= MIN_CONTRAST:
                 twin = f"{earlier.index[nearest].name} in {earlier.split}"
-                yield suspect(
-                    photo,
-                    later.split,
-                    DUPLICATE,
-                    1 - bits / 128,
-                    f"{twin}, {bits} of 128 bits differ",
-                )
+                detail = f"{twin}, {distance} of 128 bits differ"
+                score = 1 - distance / 128
+                yield label_issue(photo, later.split, Reason.DUPLICATE, score, detail)
 
 
-def ranked(found: Iterable[Suspect]) -> list[Suspect]:
-    """Return the suspects by reason, the most certain first."""
-    order = (WITHOUT_PET, DISAGREEMENT, DUPLICATE)
-    return sorted(found, key=lambda each: (order.index(each.reason), -each.score, each.name))
+def rank(issues: Iterable[LabelIssue]) -> list[LabelIssue]:
+    """Return the issues in the order of their reasons, then the highest score first."""
+    order = list(Reason)
+    return sorted(issues, key=lambda issue: (order.index(issue.reason), -issue.score, issue.name))
 
 
-def issues_in_all_splits(folder: Path) -> Iterator[Suspect]:
-    """Yield the photos of any split with an empty trimap, and those that look like one of another."""
-    every = {name: arrays.load(folder / name) for name in splits.SPLITS}
-    for name, split in every.items():
-        yield from empty(name, split)
-    yield from duplicates([hashed(name, split) for name, split in every.items() if len(split)])
+def issues_in_all_splits(folder: Path) -> Iterator[LabelIssue]:
+    """Yield the issues that need no model: trimaps without a pet, and photos alike in two splits."""
+    loaded = {name: arrays.load(folder / name) for name in splits.SPLITS}
+    for name, split in loaded.items():
+        yield from without_pet(name, split)
+    yield from duplicates([hash_split(name, split) for name, split in loaded.items() if len(split)])

@@ -1,11 +1,12 @@
-"""Confusion counts per photo, then everything that follows from them.
+"""The registry of metrics, the confusion counts of a photo, and the metrics computed from them.
 
 A photo's counts are pixels by trimap class (pet, border, background) and prediction (pet,
-background). They add up over photos, and hold what every border policy needs.
+background). They add up over photos, and are enough for every border policy.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Real, UInt8
@@ -24,32 +25,129 @@ COLUMNS = (
     "background_as_background",
 )
 
-# what per_image.csv has of a photo besides: pixels of both boundary bands and of either, its
-# boundary F-score, and its pixels' squared errors of the probability, added up
+# The columns of per_image.csv beside the counts: the intersection and the union of a photo's two
+# boundary bands in pixels, its boundary F-score, and the sum of its pixels' squared errors.
 EXTRA_COLUMNS = ("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error")
-LESS_IS_BETTER = ("brier", "calibration_error")
 
-# the metrics of metrics.json: a name for people, and what it is
-WORDS = {
-    "iou": ("IoU", "intersection over union of pet, over the pixels of all photos"),
-    "dice": ("Dice", "the F1 score of pet pixels"),
-    "accuracy": ("accuracy", "share of pixels that are right"),
-    "precision": ("precision", "share of predicted pet that is pet"),
-    "recall": ("recall", "share of pet that is predicted"),
-    "mean_iou": ("mean IoU", "mean of the IoU of pet and of background"),
-    "image_iou": ("IoU per photo", "mean of each photo's IoU"),
-    "iou_border_background": ("IoU, border as background", "the trimap's border counted as no pet"),
-    "iou_border_ignored": ("IoU, border ignored", "the trimap's border left out"),
-    "boundary_iou": (
-        "boundary IoU",
-        "IoU of the bands along both outlines, 2 % of the diagonal deep",
-    ),
-    "boundary_f_2px": (
-        "boundary F",
-        "F-score of the outlines at 2 pixels' tolerance, mean over photos",
-    ),
-    "calibration_error": ("calibration error", "expected, over 15 bins of probability; 0 is best"),
-    "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
+
+class Direction(StrEnum):
+    """Which values of a metric are the better ones."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the whole project says about a metric of metrics.json."""
+
+    key: str  # in metrics.json, intervals.csv, and in `gate` of params.yaml
+    title: str  # the name for people
+    formula: str  # over the pixels of all photos, with the border as pet, unless it says otherwise
+    direction: Direction
+    explanation: str
+    has_interval: bool = True  # over photos, in intervals.csv
+    has_paired_interval: bool = True  # of the difference of two models, from per_image.csv
+
+
+# In the order of metrics.json. A new metric needs an entry here, and its computation: in `from_sums`
+# if it follows from the columns of per_image.csv, in `scores.values` otherwise.
+METRICS = {
+    metric.key: metric
+    for metric in (
+        Metric(
+            "iou",
+            "IoU",
+            "TP / (TP + FP + FN)",
+            Direction.HIGHER,
+            "intersection over union of pet, over the pixels of all photos",
+        ),
+        Metric(
+            "dice",
+            "Dice",
+            "2 TP / (2 TP + FP + FN)",
+            Direction.HIGHER,
+            "the F1 score of pet pixels",
+        ),
+        Metric(
+            "accuracy",
+            "accuracy",
+            "(TP + TN) / (TP + FP + FN + TN)",
+            Direction.HIGHER,
+            "share of pixels that are right",
+        ),
+        Metric(
+            "precision",
+            "precision",
+            "TP / (TP + FP)",
+            Direction.HIGHER,
+            "share of predicted pet that is pet",
+        ),
+        Metric(
+            "recall",
+            "recall",
+            "TP / (TP + FN)",
+            Direction.HIGHER,
+            "share of pet that is predicted",
+        ),
+        Metric(
+            "mean_iou",
+            "mean IoU",
+            "(TP / (TP + FP + FN) + TN / (TN + FP + FN)) / 2",
+            Direction.HIGHER,
+            "mean of the IoU of pet and of background",
+        ),
+        Metric(
+            "image_iou",
+            "IoU per photo",
+            "mean over photos of TP / (TP + FP + FN)",
+            Direction.HIGHER,
+            "mean of each photo's IoU",
+        ),
+        Metric(
+            "iou_border_background",
+            "IoU, border as background",
+            "TP / (TP + FP + FN), the border as background",
+            Direction.HIGHER,
+            "the trimap's border counted as no pet",
+        ),
+        Metric(
+            "iou_border_ignored",
+            "IoU, border ignored",
+            "TP / (TP + FP + FN), without the border's pixels",
+            Direction.HIGHER,
+            "the trimap's border left out",
+        ),
+        Metric(
+            "boundary_iou",
+            "boundary IoU",
+            "intersection / union of the two bands along the outlines",
+            Direction.HIGHER,
+            "IoU of the bands along both outlines, 2 % of the diagonal deep",
+        ),
+        Metric(
+            "boundary_f_2px",
+            "boundary F",
+            "mean over photos of 2 P R / (P + R) of the outlines' pixels",
+            Direction.HIGHER,
+            "F-score of the outlines at 2 pixels' tolerance, mean over photos",
+        ),
+        Metric(
+            "brier",
+            "Brier score",
+            "mean of (probability − truth)²",
+            Direction.LOWER,
+            "mean squared error of the probability; 0 is best",
+        ),
+        Metric(
+            "calibration_error",
+            "calibration error",
+            "Σ over bins of |Σ (probability − truth)| / pixels",
+            Direction.LOWER,
+            "expected, over 15 bins of probability; 0 is best",
+            has_paired_interval=False,  # the gaps of each photo's bins are not in per_image.csv
+        ),
+    )
 }
 
 
@@ -57,11 +155,11 @@ def count(
     trimaps: UInt8[np.ndarray, "n height width"], predicted: Bool[np.ndarray, "n height width"]
 ) -> Int64[np.ndarray, "n 6"]:
     """Return each photo's pixels in the order of `COLUMNS`."""
-    masks = [trimaps == value for value in (PET, BORDER, BACKGROUND)]
+    masks = [trimaps == label for label in (PET, BORDER, BACKGROUND)]
     cells = [
-        np.count_nonzero(mask & side, axis=(1, 2))
+        np.count_nonzero(mask & prediction, axis=(1, 2))
         for mask in masks
-        for side in (predicted, ~predicted)
+        for prediction in (predicted, ~predicted)
     ]
     return np.stack(cells, axis=1).astype(np.int64)
 
@@ -84,18 +182,19 @@ class Confusion:
 
 def confusion(counts: Counts, border: Border) -> Confusion:
     """Return the confusion with the border band as pet, as background, or left out."""
-    pet_hit, pet_miss, border_pet, border_background, false_pet, ground = np.moveaxis(counts, -1, 0)
+    pet_hit, pet_miss, border_hit, border_miss, false_pet, true_background = np.moveaxis(
+        counts, -1, 0
+    )
     if border == "pet":
-        return Confusion(pet_hit + border_pet, false_pet, pet_miss + border_background, ground)
+        return Confusion(pet_hit + border_hit, false_pet, pet_miss + border_miss, true_background)
     if border == "background":
-        return Confusion(pet_hit, false_pet + border_pet, pet_miss, ground + border_background)
-    return Confusion(pet_hit, false_pet, pet_miss, ground)
+        return Confusion(pet_hit, false_pet + border_hit, pet_miss, true_background + border_miss)
+    return Confusion(pet_hit, false_pet, pet_miss, true_background)
 
 
-def ratio(part: Cell, whole: Cell) -> Value:
-    """Return part / whole; 1 where both are 0, for nothing was there and nothing was wrong."""
-    filled = np.where(whole == 0, 1, whole)
-    value: Value = np.where(whole == 0, 1.0, part / filled)[()]
+def ratio(part: Cell, total: Cell) -> Value:
+    """Return part / total; 1 where both are 0, since a prediction of nothing is right there."""
+    value: Value = np.where(total == 0, 1.0, part / np.where(total == 0, 1, total))[()]
     return value
 
 
@@ -140,10 +239,15 @@ def dataset_iou(counts: Int64[np.ndarray, "n 6"]) -> float:
 
 
 def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
-    """Return the metrics that follow from counts added up over photos; more is better in all.
+    """Return the metrics that follow from counts added up over photos, in 0–1 and higher is better.
 
-    Over the dataset with the border as pet, but `image_iou`, the mean over photos, and the two
-    that name another border policy. Leading axes stay: a resample each, for example.
+    They are over the pixels of all photos with the border as pet, except for the two that name
+    another border policy, and for `image_iou`, the mean over photos.
+
+    Args:
+        total: counts in the order of `COLUMNS` on the last axis; leading axes, such as resamples,
+            stay in the result.
+        mean_image_iou: the mean of the photos' IoU, with the same leading axes.
     """
     pet = confusion(total, "pet")
     return {
@@ -163,25 +267,28 @@ def by_photo(rows: Real[np.ndarray, "n measured"]) -> Float64[np.ndarray, "n add
     """Return what every photo adds to the sums of `from_sums`: its row, and its IoU.
 
     Args:
-        rows: a photo's counts each, in the order of `COLUMNS`, and `MORE` where it was measured.
+        rows: for each photo the counts in the order of `COLUMNS`, and `EXTRA_COLUMNS` if measured.
     """
     ious = image_iou(rows[:, : len(COLUMNS)].astype(np.int64))
     return np.column_stack([rows, ious]).astype(float)
 
 
 def from_sums(sums: Float64[np.ndarray, "sums added"], n: int) -> dict[str, Value]:
-    """Return every metric from what n photos add up to, for each row of sums."""
+    """Return every metric, by its key, that follows from the sums of `by_photo` over n photos.
+
+    Each row of sums, such as a resample, gives one value of every metric.
+    """
     counts = sums[:, : len(COLUMNS)].astype(np.int64)
-    found = values(counts, sums[:, -1] / n)
-    if (more := sums[:, len(COLUMNS) : -1]).shape[1]:
-        both, either = more[:, :2].astype(np.int64).T
-        found["boundary_iou"] = ratio(both, either)
-        found["boundary_f_2px"] = more[:, 2] / n
-        found["brier"] = more[:, 3] / counts.sum(axis=1)
-    return found
+    result = values(counts, sums[:, -1] / n)
+    if (extra := sums[:, len(COLUMNS) : -1]).shape[1]:
+        intersection, union = extra[:, :2].astype(np.int64).T
+        result["boundary_iou"] = ratio(intersection, union)
+        result["boundary_f_2px"] = extra[:, 2] / n
+        result["brier"] = extra[:, 3] / counts.sum(axis=1)
+    return result
 
 
-def headline(rows: Real[np.ndarray, "n measured"]) -> dict[str, float]:
-    """Return the metrics that follow from the photos' rows, 4 decimals."""
-    found = from_sums(by_photo(rows).sum(axis=0, keepdims=True), len(rows))
-    return {name: round(np.asarray(value).item(), 4) for name, value in found.items()}
+def from_photos(rows: Real[np.ndarray, "n measured"]) -> dict[str, float]:
+    """Return the metrics of photos from their rows, as `by_photo` takes them, 4 decimals."""
+    result = from_sums(by_photo(rows).sum(axis=0, keepdims=True), len(rows))
+    return {key: round(np.asarray(value).item(), 4) for key, value in result.items()}

@@ -1,7 +1,8 @@
-"""The test split's numbers with their intervals: what every photo adds up to, and what follows.
+"""The metrics of the test split with their intervals over photos.
 
-Each photo has a row of sums; over any photos they add up to the metrics' sums, over a resample of
-them, too. So one product of matrices gives 10,000 resamples of all metrics at once.
+Each photo has a row of numbers that add up over photos, and every metric follows from the sums. That
+holds for a resample of the photos, too, so one product of matrices gives 10,000 resamples of all
+metrics at once.
 """
 
 from dataclasses import dataclass
@@ -13,41 +14,34 @@ from petseg.data.labels import BACKGROUND
 from petseg.evaluation import bootstrap, boundary, calibration, metrics, thresholds
 from petseg.evaluation.metrics import Value
 
-# the keys of metrics.json: few, and what git compares
-HEADLINE = (
-    *("iou", "dice", "accuracy", "precision", "recall", "mean_iou", "image_iou"),
-    *("iou_border_background", "iou_border_ignored", "boundary_iou", "boundary_f_2px"),
-    *("calibration_error", "brier"),
-)
 Rows = Float64[np.ndarray, "photos columns"]
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was counted on each of n photos."""
+    """The numbers measured on each of n photos, and the histogram of all their pixels."""
 
     counts: Int64[np.ndarray, "n 6"]  # in the order of `metrics.COLUMNS`
     bands: Int64[np.ndarray, "n 2"]  # intersection and union of the boundary bands, pixels
-    f_scores: Float64[np.ndarray, "n tolerances"]
-    gaps: Float64[np.ndarray, "n bins"]  # probability less truth, summed over the bin's pixels
-    squared_errors: Float64[np.ndarray, "n"]
-    histogram: Int64[np.ndarray, "3 256"]  # of all photos' pixels
+    f_scores: Float64[np.ndarray, "n tolerances"]  # of the outlines, 0–1
+    gaps: Float64[np.ndarray, "n bins"]  # probability minus truth, summed over the bin's pixels
+    squared_errors: Float64[np.ndarray, "n"]  # of the probability, summed over the pixels
+    histogram: Int64[np.ndarray, "3 256"]  # pixels by trimap class and probability in 1/255
 
     def per_image(self) -> Float64[np.ndarray, "n measured"]:
-        """Return what per_image.csv has of each photo."""
+        """Return the numbers of per_image.csv: `metrics.COLUMNS` and `metrics.EXTRA_COLUMNS`."""
         f_scores = self.f_scores[:, boundary.TOLERANCES.index(2)].round(4)
         columns = (self.counts, self.bands, f_scores, self.squared_errors.round(4))
         return np.column_stack(columns).astype(float)
 
     def rows(self) -> Rows:
-        """Return all that adds up, a photo's in a row, as `values` takes it apart again."""
-        added = metrics.by_photo(self.per_image())
-        return np.column_stack([self.gaps, self.f_scores, added])
+        """Return a row for each photo, whose sums `values` takes: gaps, F-scores, `by_photo`."""
+        return np.column_stack([self.gaps, self.f_scores, metrics.by_photo(self.per_image())])
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric, and where 95 % of resamples of the photos have it."""
+    """A metric's value, and the ends of its 95 % interval over photos; a row of intervals.csv."""
 
     metric: str
     value: float
@@ -60,13 +54,20 @@ def measure(
     probabilities: UInt8[np.ndarray, "n size size"],
     threshold: float,
 ) -> Measurements:
-    """Count some photos; the border counts as pet where there is no other word of it."""
-    found, truth = probabilities >= thresholds.min_level(threshold), trimaps != BACKGROUND
+    """Return the measurements of some photos; only the counts keep the border apart from pet.
+
+    Args:
+        trimaps: the truth: pet, border or background.
+        probabilities: of pet, in 1/255.
+        threshold: the smallest probability, in 0–1, with which a pixel counts as pet.
+    """
+    predictions = probabilities >= thresholds.min_level(threshold)
+    truth = trimaps != BACKGROUND
     depth = boundary.band_width(*truth.shape[1:])
     return Measurements(
-        metrics.count(trimaps, found),
-        boundary.band_overlap(truth, found, depth),
-        boundary.f_scores(truth, found),
+        metrics.count(trimaps, predictions),
+        boundary.band_overlap(truth, predictions, depth),
+        boundary.f_scores(truth, predictions),
         calibration.gaps(trimaps, probabilities),
         calibration.squared_errors(trimaps, probabilities),
         thresholds.histogram(trimaps, probabilities),
@@ -74,7 +75,7 @@ def measure(
 
 
 def concatenate(parts: list[Measurements]) -> Measurements:
-    """Return the photos of all parts as one."""
+    """Return the measurements of all parts' photos in one."""
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
@@ -90,26 +91,28 @@ def concatenate(parts: list[Measurements]) -> Measurements:
 
 
 def values(sums: Rows, n: int) -> dict[str, Value]:
-    """Return every metric from sums over n photos, a row of `Measured.rows` added up each."""
+    """Return every metric, by its key, from sums of `Measurements.rows` over n photos.
+
+    Each row of sums, such as a resample, gives one value of every metric.
+    """
     ends = np.cumsum([calibration.BINS, len(boundary.TOLERANCES)])
-    gaps, f_scores, added = np.split(sums, ends, axis=1)
-    found = metrics.from_sums(added, n)
+    gaps, f_scores, photo_sums = np.split(sums, ends, axis=1)
+    result = metrics.from_sums(photo_sums, n)
     for tolerance, column in zip(boundary.TOLERANCES, f_scores.T, strict=True):
-        found.setdefault(f"boundary_f_{tolerance}px", column / n)
-    pixels = added[:, : len(metrics.COLUMNS)].sum(axis=1)
-    found["calibration_error"] = calibration.expected_error(gaps, pixels)
-    return found
+        result.setdefault(f"boundary_f_{tolerance}px", column / n)
+    pixels = photo_sums[:, : len(metrics.COLUMNS)].sum(axis=1)
+    result["calibration_error"] = calibration.expected_error(gaps, pixels)
+    return result
 
 
-def scores(measured: Measurements) -> list[Score]:
+def scores(measurements: Measurements) -> list[Score]:
     """Return every metric with its interval, 4 decimals."""
-    rows, n = measured.rows(), len(measured.counts)
+    rows, n = measurements.rows(), len(measurements.counts)
     exact = values(rows.sum(axis=0, keepdims=True), n)
     resampled = bootstrap.resampled_sums(rows, np.random.default_rng(bootstrap.SEED))
-    found = []
-    for name, samples in values(resampled, n).items():
-        ends = bootstrap.interval(np.asarray(samples))
-        found.append(
-            Score(name, *(round(end, 4) for end in (np.asarray(exact[name]).item(), *ends)))
-        )
-    return found
+    result = []
+    for key, samples in values(resampled, n).items():
+        value = np.asarray(exact[key]).item()
+        low, high = bootstrap.interval(np.asarray(samples))
+        result.append(Score(key, round(value, 4), round(low, 4), round(high, 4)))
+    return result

@@ -1,4 +1,4 @@
-"""The test split cut into kinds of photos: how good the model is on each, and on which it is worst."""
+"""The IoU on slices of the test split, such as a breed or small animals, and the worst slice."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from petseg.data.arrays import Photo
 from petseg.data.labels import BACKGROUND, PET
 from petseg.evaluation import bootstrap, metrics
 
-MIN_PHOTOS = 10  # photos of a slice that may be called the worst
+MIN_PHOTOS = 10  # photos that a slice needs to be called the worst
 SIZES = ("small", "medium", "large")
-Chosen = Bool[np.ndarray, "n"]
+PhotoMask = Bool[np.ndarray, "n"]  # whether a photo is in the slice
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The IoU on photos of one kind, and where 95 % of resamples of them have it."""
+    """The IoU on the photos of a slice, with its 95 % interval over photos; a row of slices.csv."""
 
     kind: str
     slice: str
@@ -34,15 +34,15 @@ class Slice:
 
 @dataclass(frozen=True)
 class TrimapStats:
-    """What a photo's trimap says of it."""
+    """Facts of n photos that follow from their trimaps."""
 
-    share: Float64[np.ndarray, "n"]  # of pixels that are pet or border
-    at_frame: Chosen  # pet or border in the outermost row or column of pixels
-    without_pet: Chosen  # no pixel is pet; there may be a border
+    share: Float64[np.ndarray, "n"]  # share of pixels that are pet or border, 0–1
+    at_frame: PhotoMask  # pet or border in the outermost row or column of pixels
+    without_pet: PhotoMask  # no pixel is pet; there may be a border
 
 
 def trimap_stats(trimaps: UInt8[np.ndarray, "n size size"]) -> TrimapStats:
-    """Return what slices need of some trimaps."""
+    """Return the facts of some trimaps by which photos are divided into slices."""
     pet = trimaps != BACKGROUND
     edges = (pet[:, 0], pet[:, -1], pet[:, :, 0], pet[:, :, -1])
     return TrimapStats(
@@ -53,40 +53,40 @@ def trimap_stats(trimaps: UInt8[np.ndarray, "n size size"]) -> TrimapStats:
 
 
 def concatenate(parts: list[TrimapStats]) -> TrimapStats:
-    """Return the photos of all parts as one."""
+    """Return the facts of all parts' photos in one."""
     names = ("share", "at_frame", "without_pet")
     return TrimapStats(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def members(index: list[Photo], shape: TrimapStats) -> Iterator[tuple[str, str, Chosen]]:
-    """Yield kind, name and photos of every slice; a kind that does not divide the photos is none."""
+def members(index: list[Photo], stats: TrimapStats) -> Iterator[tuple[str, str, PhotoMask]]:
+    """Yield kind, name and photos of every slice; species or breed only if the photos have several."""
     for kind in ("species", "breed"):
         labels = np.array([getattr(photo, kind) for photo in index])
         names = np.unique(labels)
         if len(names) > 1:
             yield from ((kind, str(name), labels == name) for name in names)
-    ends = np.quantile(shape.share, (1 / 3, 2 / 3))
-    third = np.searchsorted(ends, shape.share, side="right")
+    ends = np.quantile(stats.share, (1 / 3, 2 / 3))
+    third = np.searchsorted(ends, stats.share, side="right")
     low, high = (f"{100 * end:.1f} %" for end in ends)
-    words = (f"under {low}", f"{low} to {high}", f"{high} and over")
-    for number, (size, word) in enumerate(zip(SIZES, words, strict=True)):
-        yield "object size", f"{size}, {word} of the photo", third == number
-    yield "frame", "touched by the animal", shape.at_frame
-    yield "frame", "not touched", ~shape.at_frame
-    yield "trimap", "without a pet", shape.without_pet
-    yield "trimap", "with a pet", ~shape.without_pet
+    ranges = (f"under {low}", f"{low} to {high}", f"{high} and over")
+    for number, (size, shares) in enumerate(zip(SIZES, ranges, strict=True)):
+        yield "object size", f"{size}, {shares} of the photo", third == number
+    yield "frame", "touched by the animal", stats.at_frame
+    yield "frame", "not touched", ~stats.at_frame
+    yield "trimap", "without a pet", stats.without_pet
+    yield "trimap", "with a pet", ~stats.without_pet
 
 
-def slices(index: list[Photo], shape: TrimapStats, counts: Int64[np.ndarray, "n 6"]) -> list[Slice]:
+def slices(index: list[Photo], stats: TrimapStats, counts: Int64[np.ndarray, "n 6"]) -> list[Slice]:
     """Return every slice that has a photo, with its IoU over pixels, the border as pet, 4 decimals."""
     cells = metrics.confusion(counts, "pet")
     pixels = np.column_stack([cells.tp, cells.tp + cells.fp + cells.fn])
-    found = []
-    for kind, name, chosen in members(index, shape):
-        if chosen.any():
-            value, low, high = iou_with_interval(pixels[chosen])
-            found.append(Slice(kind, name, int(chosen.sum()), value, low, high))
-    return found
+    result = []
+    for kind, name, in_slice in members(index, stats):
+        if in_slice.any():
+            value, low, high = iou_with_interval(pixels[in_slice])
+            result.append(Slice(kind, name, int(in_slice.sum()), value, low, high))
+    return result
 
 
 def iou_with_interval(pixels: Int64[np.ndarray, "n 2"]) -> tuple[float, float, float]:
@@ -100,7 +100,7 @@ def iou_with_interval(pixels: Int64[np.ndarray, "n 2"]) -> tuple[float, float, f
     return round(value, 4), low, high
 
 
-def worst(found: list[Slice]) -> Slice | None:
+def worst(candidates: list[Slice]) -> Slice | None:
     """Return the slice with the lowest IoU among those of ten photos and more; None without any."""
-    large = [each for each in found if each.photos >= MIN_PHOTOS]
-    return min(large, key=lambda each: each.iou, default=None)
+    large = [candidate for candidate in candidates if candidate.photos >= MIN_PHOTOS]
+    return min(large, key=lambda candidate: candidate.iou, default=None)

@@ -1,4 +1,4 @@
-"""The numbers of the test split as the files that git keeps."""
+"""The numbers of the test split, written as the files that git keeps."""
 
 import shutil
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from petseg.evaluation import (
     test_set,
     thresholds,
 )
-from petseg.evaluation.label_issues import Suspect
+from petseg.evaluation.label_issues import LabelIssue
 from petseg.evaluation.scores import Measurements, Score
 from petseg.evaluation.slices import Slice
 
@@ -28,92 +28,145 @@ if TYPE_CHECKING:
     from petseg.model.metadata import Metadata
 
 
-def as_int(value: float) -> float | int:
-    """Return a whole number as such."""
+def write_reports(
+    reports: Path,
+    folder: Path,
+    test: Split,
+    probabilities: UInt8[np.ndarray, "n size size"],
+    metadata: "Metadata",
+    source: dict[str, Any],
+) -> None:
+    """Write every number that follows from the probabilities, and print a summary.
+
+    Args:
+        reports: the folder to write to.
+        folder: the folder of the arrays, with every split, rejected.csv and summary.json.
+        test: the test split.
+        probabilities: of pet, in 1/255, in the order of the split's photos.
+        metadata: that of the model, with its threshold.
+        source: where the data comes from, as source.json says.
+    """
+    measurements, stats, contradictions = test_set.measure_test_set(
+        test, probabilities, metadata.threshold
+    )
+    metric_scores = write_scores(reports, test.index, measurements, source["official"])
+    write_curves(reports, measurements)
+    test_slices = slices.slices(test.index, stats, measurements.counts)
+    files.write_rows(reports / "slices.csv", Slice, test_slices)
+    issues = [*contradictions, *label_issues.issues_in_all_splits(folder)]
+    files.write_rows(reports / "suspects.csv", LabelIssue, label_issues.rank(issues))
+    worst = slices.worst(test_slices)
+    files.write_csv(
+        reports / "photos.csv", ["name", "split", "breed", "sha256"], photo_rows(folder, test)
+    )
+    shutil.copyfile(folder / "rejected.csv", reports / "rejected.csv")
+    write_data(reports, folder, source, metadata, worst)
+    print(summary_text(metric_scores, worst, len(test)))
+
+
+def write_scores(
+    reports: Path, index: list[Photo], measurements: Measurements, official: bool
+) -> list[Score]:
+    """Write metrics.json, its intervals and the numbers of each photo; return all metrics."""
+    result = scores.scores(measurements)
+    values = {score.metric: score.value for score in result}
+    headline: dict[str, Any] = {key: values[key] for key in metrics.METRICS}
+    files.write_json(reports / "metrics.json", headline | {"official_data": official})
+    files.write_rows(reports / "intervals.csv", Score, result)
+    columns = ["name", "breed", "species", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
+    files.write_csv(reports / "per_image.csv", columns, photo_score_rows(index, measurements))
+    return result
+
+
+def write_curves(reports: Path, measurements: Measurements) -> None:
+    """Write the tables behind the plots, over the pixels of all photos."""
+    files.write_csv(
+        reports / "confusion.csv",
+        ["truth", "predicted", "pixels", "share"],
+        confusion_rows(measurements.counts),
+    )
+    files.write_csv(
+        reports / "thresholds.csv",
+        ["threshold", "precision", "recall", "iou", "dice", "accuracy"],
+        threshold_rows(measurements.histogram),
+    )
+    files.write_csv(
+        reports / "calibration.csv",
+        ["from", "to", "pixels", "probability", "pet"],
+        calibration.reliability(measurements.histogram),
+    )
+
+
+def write_data(
+    reports: Path,
+    folder: Path,
+    source: dict[str, Any],
+    metadata: "Metadata",
+    worst: Slice | None,
+) -> None:
+    """Write data.json: the data's source and summary, the model's metadata, and the worst slice."""
+    content = {
+        "source": source,
+        "model": asdict(metadata),
+        **files.read_json(folder / "summary.json"),
+        "worst_slice": asdict(worst) if worst else None,
+    }
+    files.write_json(reports / "data.json", content)
+
+
+def photo_score_rows(index: list[Photo], measurements: Measurements) -> list[list[object]]:
+    """Return the rows of per_image.csv, by name."""
+    rows: list[list[object]] = [
+        [photo.name, photo.breed, photo.species, *map(without_zero_decimals, numbers)]
+        for photo, numbers in zip(index, measurements.per_image().tolist(), strict=True)
+    ]
+    return sorted(rows, key=lambda row: str(row[0]))
+
+
+def without_zero_decimals(value: float) -> float | int:
+    """Return a float that is a whole number as an int."""
     return int(value) if value.is_integer() else value
 
 
-def photo_score_rows(index: list[Photo], measured: Measurements) -> list[list[object]]:
-    """Return the rows of per_image.csv, by name."""
-    rows: list[list[object]] = [
-        [photo.name, photo.breed, photo.species, *map(as_int, row)]
-        for photo, row in zip(index, measured.per_image().tolist(), strict=True)
-    ]
-    return sorted(rows, key=lambda row: str(row[0]))
+def photo_rows(folder: Path, test: Split) -> list[tuple[str, str, str, str]]:
+    """Return (name, split, breed, content hash) of every photo of the three splits, by name."""
+    indexes = {name: arrays.read_index(folder / name) for name in splits.SPLITS[:2]}
+    return sorted(
+        (photo.name, name, photo.breed, photo.sha256)
+        for name, index in (indexes | {"test": test.index}).items()
+        for photo in index
+    )
 
 
 def threshold_rows(histogram: Int64[np.ndarray, "3 256"]) -> list[list[float]]:
     """Return (threshold, precision, recall, IoU, Dice, accuracy) for every threshold, 4 decimals."""
     c = metrics.confusion(thresholds.sweep(histogram), "pet")
-    kinds = (metrics.precision, metrics.recall, metrics.iou, metrics.dice, metrics.accuracy)
+    formulas = (metrics.precision, metrics.recall, metrics.iou, metrics.dice, metrics.accuracy)
     levels = [thresholds.level_threshold(level) for level in range(thresholds.LEVELS)]
     rows: list[list[float]] = (
-        np.column_stack([levels, *(kind(c) for kind in kinds)]).round(4).tolist()
+        np.column_stack([levels, *(formula(c) for formula in formulas)]).round(4).tolist()
     )
     return rows
 
 
 def confusion_rows(counts: Int64[np.ndarray, "n 6"]) -> list[tuple[str, str, int, float]]:
-    """Return (truth, predicted, pixels, share of the truth) for the six cells."""
-    total = counts.sum(axis=0)
+    """Return (truth, predicted, pixels, share of the truth's pixels) for the six kinds of pixels."""
+    cells = counts.sum(axis=0)
+    truth_pixels = np.repeat(cells[::2] + cells[1::2], 2)
     rows = []
-    for name, pixels, whole in zip(
-        metrics.COLUMNS, total, np.repeat(total[::2] + total[1::2], 2), strict=True
-    ):
+    for name, pixels, total in zip(metrics.COLUMNS, cells, truth_pixels, strict=True):
         truth, _, predicted = name.partition("_as_")
-        rows.append((truth, predicted, int(pixels), round(int(pixels) / max(1, int(whole)), 4)))
+        rows.append((truth, predicted, int(pixels), round(int(pixels) / max(1, int(total)), 4)))
     return rows
 
 
-def photo_rows(folder: Path, test: Split) -> list[tuple[str, str, str, str]]:
-    """Return (name, split, breed, content hash) of every photo used, by name."""
-    rows = [(row.name, "test", row.breed, row.sha256) for row in test.index]
-    for split in splits.SPLITS[:2]:
-        rows += [
-            (row.name, split, row.breed, row.sha256) for row in arrays.read_index(folder / split)
-        ]
-    return sorted(rows)
-
-
-def write_scores(
-    reports: Path, index: list[Photo], measured: Measurements, official: bool
-) -> list[Score]:
-    """Write metrics.json, and beside it what every photo adds to it; return the metrics."""
-    found = scores.scores(measured)
-    kept = {each.metric: each.value for each in found if each.metric in scores.HEADLINE}
-    files.write_json(reports / "metrics.json", kept | {"official_data": official})
-    files.write_rows(reports / "intervals.csv", Score, found)
-    columns = ["name", "breed", "species", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
-    files.write_csv(reports / "per_image.csv", columns, photo_score_rows(index, measured))
-    return found
-
-
-def write_curves(reports: Path, measured: Measurements) -> None:
-    """Write what the pixels of all photos together say."""
-    files.write_csv(
-        reports / "confusion.csv",
-        ["truth", "predicted", "pixels", "share"],
-        confusion_rows(measured.counts),
-    )
-    files.write_csv(
-        reports / "thresholds.csv",
-        ["threshold", "precision", "recall", "iou", "dice", "accuracy"],
-        threshold_rows(measured.histogram),
-    )
-    files.write_csv(
-        reports / "calibration.csv",
-        ["from", "to", "pixels", "probability", "pet"],
-        calibration.reliability(measured.histogram),
-    )
-
-
-def summary_text(found: list[Score], worst: Slice | None, photos: int) -> str:
+def summary_text(metric_scores: list[Score], worst: Slice | None, photos: int) -> str:
     """Return the summary for the terminal."""
-    by_name = {each.metric: each for each in found}
-    iou = by_name["iou"]
+    by_key = {score.metric: score for score in metric_scores}
+    iou, dice, boundary_iou = (by_key[key] for key in ("iou", "dice", "boundary_iou"))
     lines = [
         f"test IoU {iou.value:.4f} (95 % interval {iou.low:.4f} to {iou.high:.4f}), "
-        f"Dice {by_name['dice'].value:.4f}, boundary IoU {by_name['boundary_iou'].value:.4f} on {photos:,} photos"
+        f"Dice {dice.value:.4f}, boundary IoU {boundary_iou.value:.4f} on {photos:,} photos"
     ]
     if worst:
         lines.append(
@@ -121,35 +174,3 @@ def summary_text(found: list[Score], worst: Slice | None, photos: int) -> str:
             f"({worst.low:.4f} to {worst.high:.4f}) on {worst.photos:,} photos"
         )
     return "\n".join(lines)
-
-
-def write_data(reports: Path, folder: Path, test: Split, worst: Slice | None, **known: Any) -> None:
-    """Write what the numbers were measured with: the photos, those set aside, what is known besides."""
-    files.write_csv(
-        reports / "photos.csv", ["name", "split", "breed", "sha256"], photo_rows(folder, test)
-    )
-    shutil.copyfile(folder / "rejected.csv", reports / "rejected.csv")
-    summary = files.read_json(folder / "summary.json")
-    content = {**known, **summary, "worst_slice": asdict(worst) if worst else None}
-    files.write_json(reports / "data.json", content)
-
-
-def write_reports(
-    reports: Path,
-    folder: Path,
-    test: Split,
-    probabilities: UInt8[np.ndarray, "n size size"],
-    facts: "Metadata",
-    source: dict[str, Any],
-) -> None:
-    """Write all that follows from the probabilities, and say the gist of it."""
-    measured, shape, odd = test_set.measure_test_set(test, probabilities, facts.threshold)
-    found = write_scores(reports, test.index, measured, source["official"])
-    write_curves(reports, measured)
-    cut = slices.slices(test.index, shape, measured.counts)
-    files.write_rows(reports / "slices.csv", Slice, cut)
-    odd = label_issues.ranked([*odd, *label_issues.issues_in_all_splits(folder)])
-    files.write_rows(reports / "suspects.csv", Suspect, odd)
-    worst = slices.worst(cut)
-    write_data(reports, folder, test, worst, source=source, model=asdict(facts))
-    print(summary_text(found, worst, len(test)))

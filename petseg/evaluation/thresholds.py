@@ -1,7 +1,7 @@
-"""From probabilities to masks: what every threshold makes of a split, and the one that is best.
+"""From probabilities to masks: the pixels' counts at every threshold, and the best threshold.
 
-A probability is a whole number of 1/255, so there are 256 thresholds that differ, and one histogram
-holds what each of them does to the pixels of a split.
+A probability is stored as a whole number of 1/255, so only 256 thresholds differ, and one histogram
+of a split holds the counts at each of them.
 """
 
 import math
@@ -11,16 +11,16 @@ from jaxtyping import Float64, Int64, UInt8
 
 from petseg.data.labels import CLASSES, TRUTH, Border
 
-LEVELS = 256
+LEVELS = 256  # values that a stored probability may have: 0/255 to 255/255
 
 
 def min_level(threshold: float) -> int:
-    """Return the smallest probability in 1/255 from which on a pixel is pet."""
+    """Return the smallest probability, in 1/255, with which a pixel counts as pet."""
     return math.ceil(threshold * (LEVELS - 1))
 
 
 def level_threshold(level: int) -> float:
-    """Return a threshold, 4 decimals, from which on just the probabilities of `level`/255 are pet."""
+    """Return the threshold, 4 decimals, at which `level`/255 is the smallest probability of pet."""
     return math.floor(level / (LEVELS - 1) * 10_000) / 10_000
 
 
@@ -28,7 +28,7 @@ def histogram(
     trimaps: UInt8[np.ndarray, "n height width"], probabilities: UInt8[np.ndarray, "n height width"]
 ) -> Int64[np.ndarray, "3 256"]:
     """Return how many pixels of pet, border and background (rows) have each probability in 1/255."""
-    counts = [np.bincount(probabilities[trimaps == each], minlength=LEVELS) for each in CLASSES]
+    counts = [np.bincount(probabilities[trimaps == label], minlength=LEVELS) for label in CLASSES]
     return np.stack(counts).astype(np.int64)
 
 
@@ -42,8 +42,8 @@ def sweep(histogram: Int64[np.ndarray, "3 256"]) -> Int64[np.ndarray, "256 6"]:
 def best_threshold(histogram: Int64[np.ndarray, "3 256"], border: Border) -> float:
     """Return the threshold with the highest IoU of pet over all pixels.
 
-    Where the curve is flat at its top, noise decides which is the highest: it is the mean of all
-    thresholds that lose at most 0.0002 to it.
+    Where the curve is flat at its top, noise decides which threshold is the highest. The result is
+    therefore the mean of all thresholds whose IoU is at most 0.0002 below the highest.
     """
     ious = iou_by_level(histogram, border)
     level = np.flatnonzero(ious >= ious.max() - 0.0002).mean()
@@ -53,8 +53,8 @@ def best_threshold(histogram: Int64[np.ndarray, "3 256"], border: Border) -> flo
 def iou_by_level(
     histogram: Int64[np.ndarray, "3 256"], border: Border
 ) -> Float64[np.ndarray, "256"]:
-    """Return the IoU of pet at every threshold, in 0–1; 1 where there is no pet and none is found."""
-    pet, ground = (histogram[rows].sum(axis=0) for rows in TRUTH[border])
-    hits, false = (side[::-1].cumsum()[::-1] for side in (pet, ground))
-    union = pet.sum() + false
-    return np.asarray(np.where(union == 0, 1.0, hits / np.maximum(union, 1)))
+    """Return the IoU of pet at every threshold, in 0–1; 1 where no pixel is pet or predicted as pet."""
+    pet, background = (histogram[rows].sum(axis=0) for rows in TRUTH[border])
+    true_positives, false_positives = (pixels[::-1].cumsum()[::-1] for pixels in (pet, background))
+    union = pet.sum() + false_positives
+    return np.asarray(np.where(union == 0, 1.0, true_positives / np.maximum(union, 1)))

@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from petseg.evaluation.metrics import WORDS
+from petseg import markup
+from petseg.evaluation.metrics import METRICS
 
 TEMPLATES = Path(__file__).parent.parent  # of the library: report/ and review/ have some
-MARKUP = "|<>&`*[]!"  # of Markdown and HTML
 QUALITY = 60  # of the photos, 0–100
 
 
@@ -37,14 +37,13 @@ def headline(
     """Return the metrics of metrics.json with their intervals, each with what it is."""
     ends = {row["metric"]: (float(row["low"]), float(row["high"])) for row in intervals}
     return [
-        (Score(metric, name, numbers[metric], *ends[metric]), text)
-        for metric, (name, text) in WORDS.items()
+        (
+            Score(metric.key, metric.title, numbers[metric.key], *ends[metric.key]),
+            metric.explanation,
+        )
+        for metric in METRICS.values()
+        if metric.has_interval
     ]
-
-
-def cell(text: str) -> str:
-    """Return a text from the data as it may stand in a table of Markdown."""
-    return "".join(f"&#{ord(sign)};" if sign in MARKUP else sign for sign in " ".join(text.split()))
 
 
 def render(template: str, **facts: Any) -> str:
@@ -56,7 +55,7 @@ def render(template: str, **facts: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = cell
+    environment.filters["cell"] = markup.table_cell
     return environment.get_template(template).render(**facts)
 
 

@@ -1,4 +1,4 @@
-"""What changed between two commits: parameters, data, and the stages that ran."""
+"""The differences of two commits in parameters, data, and the stages that ran."""
 
 import json
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from typing import Any
 
 from petseg.review.results import Results
 
-UNSET = "unset"  # what a parameter is that was not or is no longer there
+UNSET = "unset"  # the value of a parameter that a commit does not have
 
 
-def differences(key: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
+def differences(key: str, before: Any, after: Any) -> list[tuple[str, Any, Any]]:
     """Return each value that differs between two nested mappings: its dotted key, old, new."""
-    kinds = {type(side) for side in (before, now) if side != UNSET}
-    if kinds == {dict}:
-        old, new = ({} if side == UNSET else side for side in (before, now))
+    types = {type(value) for value in (before, after) if value != UNSET}
+    if types == {dict}:
+        old, new = ({} if value == UNSET else value for value in (before, after))
         return [
             change
             for name in dict.fromkeys([*old, *new])
@@ -21,7 +21,7 @@ def differences(key: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
                 f"{key}.{name}".lstrip("."), old.get(name, UNSET), new.get(name, UNSET)
             )
         ]
-    return [] if before == now else [(key, before, now)]
+    return [] if before == after else [(key, before, after)]
 
 
 def format_value(value: Any) -> str:
@@ -30,28 +30,28 @@ def format_value(value: Any) -> str:
 
 
 def stages_that_ran(base: Results, head: Results) -> list[tuple[str, list[str]]]:
-    """Return the stages whose entry in dvc.lock changed, with what made them run."""
+    """Return the stages whose entry in dvc.lock changed, each with the reasons why it ran."""
     changed = []
-    for stage, now in head.stages.items():
+    for stage, after in head.stages.items():
         before = base.stages.get(stage)
         if before is None:
             changed.append((stage, ["it is new"]))
-        elif before != now:
-            same = "the same inputs gave other outputs: another machine, or a forced run"
-            changed.append((stage, inputs_changed(before, now) or [same]))
+        elif before != after:
+            no_reason = "the same inputs gave other outputs: another machine, or a forced run"
+            changed.append((stage, inputs_changed(before, after) or [no_reason]))
     return changed
 
 
-def inputs_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def inputs_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return which of a stage's command, parameters and dependencies differ."""
-    old, new = ({dep["path"]: dep for dep in entry.get("deps", [])} for entry in (before, now))
-    words = ["its command"] if before.get("cmd") != now.get("cmd") else []
-    words += ["its parameters"] if before.get("params") != now.get("params") else []
-    return words + [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path)]
+    old, new = ({dep["path"]: dep for dep in entry.get("deps", [])} for entry in (before, after))
+    inputs = ["its command"] if before.get("cmd") != after.get("cmd") else []
+    inputs += ["its parameters"] if before.get("params") != after.get("params") else []
+    return inputs + [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path)]
 
 
 def data_changes(base: Results, head: Results) -> list[tuple[str, str, list[str]]]:
-    """Return what changed in the data: what, how much, and names (base's and head's hashes too)."""
+    """Return the changes of the data: which, how much, and the photos' names; also in its source."""
     old, new = base.photos, head.photos
     if not (old and new):
         return []
@@ -66,14 +66,14 @@ def data_changes(base: Results, head: Results) -> list[tuple[str, str, list[str]
                 groups.setdefault(f"moved from {old[name][0]} to {new[name][0]}", []).append(name)
             if old[name][1] != new[name][1]:
                 groups.setdefault(f"with other content in {new[name][0]}", []).append(name)
-    rows = [(f"photos {what}", f"{len(names):,}", names) for what, names in groups.items()]
+    rows = [(f"photos {change}", f"{len(names):,}", names) for change, names in groups.items()]
     facts = [side.data.get("source", {}) | side.data.get("rejected", {}) for side in (base, head)]
-    for key, before, now in differences("", *facts):
-        rows.append((key, f"{shorten_hash(before)} → {shorten_hash(now)}", []))
+    for key, before, after in differences("", *facts):
+        rows.append((key, f"{shorten_hash(before)} → {shorten_hash(after)}", []))
     return rows
 
 
 def shorten_hash(value: Any) -> str:
-    """Return a fact in a few characters: the start of a hash."""
+    """Return a value as text; of a SHA-256 only the first 12 characters."""
     text = str(value)
     return text[:12] if len(text) == 64 else text

@@ -1,25 +1,23 @@
-"""Two commits' results → what moved, how sure that is, and whether a gate lets it pass."""
+"""Compare the results of two commits: which metrics changed, and whether by more than chance."""
 
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked
 
-from petseg import params
-from petseg.errors import UserError
 from petseg.evaluation import bootstrap, metrics
+from petseg.evaluation.metrics import METRICS, Direction
 from petseg.review import paired_bootstrap, results
 from petseg.review.results import Results
 
-BETTER, WORSE, UNCLEAR, FEW_PHOTOS = "better", "worse", "no clear change", "few photos"
-MIN_PHOTOS = 8  # photos of a slice to say anything of it
+MIN_PHOTOS = 8  # photos that a slice needs for a verdict
 
-# Student's t, 97.5 %, for 1, 2, … degrees of freedom (Fisher's table III); above 30 nearly normal
+# Student's t, 97.5 %, for 1, 2, … degrees of freedom (Fisher's table III). Above 30 degrees it is
+# nearly normal, and the last value serves.
 STUDENT = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
@@ -27,53 +25,54 @@ STUDENT = (
 )
 
 
-@checked(frozen=True, config={"extra": "forbid"})
-class Limit:
-    """What the gate lets a metric lose: one entry of `gate` in params.yaml."""
+class Verdict(StrEnum):
+    """What the interval of a difference says about head."""
 
-    better: Literal["higher", "lower"]
-    tolerance: Annotated[float, Field(ge=0, le=1)]
+    BETTER = "better"
+    WORSE = "worse"
+    UNCLEAR = "no clear change"
+    FEW_PHOTOS = "few photos"
 
 
 @dataclass(frozen=True)
 class Blocker:
-    """Why nothing can be said, and what would mend it."""
+    """A reason why two commits cannot be compared, and what to do about it."""
 
-    why: str
+    reason: str
     remedy: str
 
 
 @dataclass(frozen=True)
 class MetricChange:
-    """A metric, or the IoU of a slice: base, head, and what their difference is worth.
+    """A metric, or the IoU of a slice, in base and head, and how much their difference means.
 
-    `low` and `high` are the 95 % interval of head less base over photos; `reseed` is what two
-    trainings that differ in their seed alone differ by in 19 of 20 cases. None is unknown.
+    None stands for a number that is not known, or for a verdict that cannot be given.
     """
 
-    name: str
+    name: str  # the metric's key, or the slice
     base: float | None
     head: float | None
-    low: float | None = None
+    low: float | None = None  # of the 95 % interval of head - base over photos
     high: float | None = None
-    seed_noise: float | None = None
-    verdict: str = ""
-    photos: int = 0
+    seed_noise: float | None = None  # by which trainings with other seeds differ in 19 of 20 cases
+    verdict: Verdict | None = None
+    photos: int = 0  # on which it was measured
 
     @property
     def title(self) -> str:
-        """The name as a sentence has it."""
-        return "IoU" if self.name == "iou" else self.name
+        """The name for people."""
+        metric = METRICS.get(self.name)
+        return metric.title if metric else self.name
 
     @property
     def difference(self) -> float | None:
-        """Head less base."""
+        """Head - base."""
         return None if self.base is None or self.head is None else self.head - self.base
 
 
 @dataclass(frozen=True)
 class PhotoRegression:
-    """A photo whose IoU fell."""
+    """A photo whose IoU is lower in head than in base."""
 
     name: str
     breed: str
@@ -83,13 +82,13 @@ class PhotoRegression:
 
 @dataclass(frozen=True)
 class Review:
-    """What is to be said of head against base."""
+    """The comparison of head to base."""
 
     base: Results
     head: Results
-    incomparable: tuple[Blocker, ...]  # why there is no verdict
-    common: tuple[str, ...]  # test photos in both, with the same content
-    moves: tuple[MetricChange, ...]
+    blockers: tuple[Blocker, ...]  # why there is no verdict; empty if there is one
+    common: tuple[str, ...]  # test photos in both with the same content
+    metrics: tuple[MetricChange, ...]
     slices: tuple[MetricChange, ...]
     regressions: tuple[PhotoRegression, ...]  # the largest first
 
@@ -100,29 +99,26 @@ class Review:
 
     @property
     def main(self) -> MetricChange | None:
-        """The first metric that both have, IoU if they have it."""
-        both = [move for move in self.moves if move.difference is not None]
-        return next((move for move in both if move.name == "iou"), both[0] if both else None)
+        """The IoU, or else the first metric that both have; None if they share none."""
+        shared = [change for change in self.metrics if change.difference is not None]
+        iou = (change for change in shared if change.name == "iou")
+        return next(iou, shared[0] if shared else None)
 
 
 def compare(base: Results, head: Results) -> Review:
-    """Return what moved from base to head; with verdicts, if the two can be compared."""
+    """Return the changes from base to head, with verdicts if the two can be compared."""
     common = common_photos(base, head)
-    incomparable = tuple(find_blockers(base, head, common))
-    if incomparable:
-        return Review(base, head, incomparable, common, side_by_side(base, head), (), ())
-    moves, slices = metric_changes(base, head, common), slice_changes(base, head, common)
-    return Review(base, head, (), common, moves, slices, photo_regressions(base, head, common))
+    if blockers := tuple(find_blockers(base, head, common)):
+        return Review(base, head, blockers, common, side_by_side(base, head), (), ())
+    metric_rows, slice_rows = metric_changes(base, head, common), slice_changes(base, head, common)
+    regressions = photo_regressions(base, head, common)
+    return Review(base, head, (), common, metric_rows, slice_rows, regressions)
 
 
 def common_photos(base: Results, head: Results) -> tuple[str, ...]:
-    """Return the test photos in both, by name; a photo whose content changed is not the same."""
-    found = [
-        name
-        for name in base.test.keys() & head.test.keys()
-        if base.test[name].sha256 == head.test[name].sha256
-    ]
-    return tuple(sorted(found))
+    """Return the names of the test photos in both; with other content a photo is another one."""
+    names = base.test.keys() & head.test.keys()
+    return tuple(sorted(n for n in names if base.test[n].sha256 == head.test[n].sha256))
 
 
 def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterator[Blocker]:
@@ -140,9 +136,9 @@ def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterat
             f"{base.label} has recipe {base.recipe}, {head.label} has {head.recipe}",
             "compare commits of one recipe (`petseg use`)",
         )
-    elif bare := [side.label for side in (base, head) if not side.test]:
+    elif without_counts := [side.label for side in (base, head) if not side.test]:
         yield Blocker(
-            f"{' and '.join(bare)} has no counts by photo in reports/per_image.csv",
+            f"{' and '.join(without_counts)} has no counts by photo in reports/per_image.csv",
             "run `dvc repro` there and commit `reports/`",
         )
     elif not common:
@@ -156,13 +152,13 @@ def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterat
         )
 
 
-def pixels(found: Results, names: Sequence[str]) -> int:
+def pixels(side: Results, names: Sequence[str]) -> int:
     """Return how many pixels these test photos have."""
-    return int(results.counts_of(found, names).sum())
+    return int(results.counts_of(side, names).sum())
 
 
 def side_by_side(base: Results, head: Results) -> tuple[MetricChange, ...]:
-    """Return the metrics of both without a verdict."""
+    """Return the metrics of either without a verdict."""
     names = dict.fromkeys([*base.metrics, *head.metrics])
     return tuple(
         MetricChange(name, base.metrics.get(name), head.metrics.get(name)) for name in names
@@ -170,37 +166,36 @@ def side_by_side(base: Results, head: Results) -> tuple[MetricChange, ...]:
 
 
 def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[MetricChange, ...]:
-    """Return every metric of both, on the common photos, with interval and verdict."""
+    """Return the metrics of either; those that the common photos give have interval and verdict."""
     before, after = results.common_measurements(base, head, common)
-    old, new = metrics.headline(before), metrics.headline(after)
+    old, new = metrics.from_photos(before), metrics.from_photos(after)
     samples = paired_bootstrap.differences(before, after)
-    limits = directions(base)
-    reseeds = seed_noise(base.seeds, "metrics")
-    moves = []
-    for move in side_by_side(base, head):
-        if move.name not in samples or move.difference is None:
-            moves.append(move)
+    noise = seed_noise(base.seeds, "metrics")
+    changes = []
+    for change in side_by_side(base, head):
+        name = change.name
+        if name not in samples or change.difference is None:
+            changes.append(change)
             continue
-        low, high = bootstrap.interval(samples[move.name])
-        slack = reseeds.get(move.name)
-        usual = "lower" if move.name in metrics.LESS_IS_BETTER else "higher"
-        verdict = judge_interval(low, high, slack or 0.0, limits.get(move.name, usual))
-        values = (old[move.name], new[move.name], low, high, slack, verdict, len(common))
-        moves.append(MetricChange(move.name, *values))
-    return tuple(moves)
+        low, high = bootstrap.interval(samples[name])
+        margin = noise.get(name)
+        verdict = judge_interval(low, high, margin or 0.0, METRICS[name].direction)
+        numbers = (old[name], new[name], low, high, margin)
+        changes.append(MetricChange(name, *numbers, verdict, len(common)))
+    return tuple(changes)
 
 
 def slice_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[MetricChange, ...]:
-    """Return the IoU of every species and breed, on the common photos, largest move first."""
-    chosen = set(common)
+    """Return the IoU of every species and breed on the common photos, the largest change first."""
+    common_names = set(common)
     members = {
         key: names
-        for key, found in results.slices(head).items()
-        if (names := [name for name in found if name in chosen])
+        for key, photos in results.slices(head).items()
+        if (names := [name for name in photos if name in common_names])
     }
     judged = sum(len(names) >= MIN_PHOTOS for names in members.values())
-    reseeds = seed_noise(base.seeds, "slices")
-    moves = []
+    noise = seed_noise(base.seeds, "slices")
+    changes = []
     for seed, (key, names) in enumerate(members.items(), start=bootstrap.SEED + 1):
         old, new = results.counts_of(base, names), results.counts_of(head, names)
         ious = metrics.dataset_iou(old), metrics.dataset_iou(new)
@@ -208,12 +203,12 @@ def slice_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[
         if len(names) >= MIN_PHOTOS:
             low, high = paired_bootstrap.iou_interval(old, new, judged, seed)
         if math.isinf(low):
-            moves.append(MetricChange(key, *ious, verdict=FEW_PHOTOS, photos=len(names)))
+            changes.append(MetricChange(key, *ious, verdict=Verdict.FEW_PHOTOS, photos=len(names)))
             continue
-        slack = reseeds.get(key)
-        verdict = judge_interval(low, high, slack or 0.0)
-        moves.append(MetricChange(key, *ious, low, high, slack, verdict, len(names)))
-    return tuple(sorted(moves, key=lambda move: -abs(move.difference or 0)))
+        margin = noise.get(key)
+        verdict = judge_interval(low, high, margin or 0.0)
+        changes.append(MetricChange(key, *ious, low, high, margin, verdict, len(names)))
+    return tuple(sorted(changes, key=lambda change: -abs(change.difference or 0)))
 
 
 def photo_regressions(
@@ -224,21 +219,26 @@ def photo_regressions(
         np.atleast_1d(metrics.image_iou(results.counts_of(side, common))).tolist()
         for side in (base, head)
     )
-    fallen = [
+    regressions = [
         PhotoRegression(name, head.test[name].breed, before, after)
         for name, before, after in zip(common, old, new, strict=True)
         if after < before
     ]
-    return tuple(sorted(fallen, key=lambda loss: loss.head - loss.base))
+    return tuple(sorted(regressions, key=lambda photo: photo.head - photo.base))
 
 
-def judge_interval(low: float, high: float, slack: float, better: str = "higher") -> str:
-    """Return the verdict on an interval: clear only if all of it lies beyond the slack."""
-    if better == "lower":
+def judge_interval(
+    low: float, high: float, margin: float, direction: Direction = Direction.HIGHER
+) -> Verdict:
+    """Return the verdict on the interval of a difference.
+
+    It is better or worse only if all of the interval lies more than the margin away from 0.
+    """
+    if direction is Direction.LOWER:
         low, high = -high, -low
-    if low > slack:
-        return BETTER
-    return WORSE if high < -slack else UNCLEAR
+    if low > margin:
+        return Verdict.BETTER
+    return Verdict.WORSE if high < -margin else Verdict.UNCLEAR
 
 
 def seed_noise(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
@@ -259,29 +259,6 @@ def seed_noise(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
     return {name: student * 2**0.5 * statistics.stdev(run[name] for run in runs) for name in shared}
 
 
-def limits(label: str, document: Mapping[str, Any]) -> dict[str, Limit]:
-    """Return the gate's limits in a params.yaml; empty where it has none.
-
-    Raises:
-        UserError: one line with every key that is unknown, missing or out of range.
-    """
-    adapter = TypeAdapter(dict[str, Limit])
-    try:
-        return adapter.validate_python(document.get("gate") or {})
-    except ValidationError as error:
-        schema = TypeAdapter(Limit).json_schema()
-        faults = [
-            params.explain(schema, f"gate.{detail['loc'][0]}", detail | {"loc": detail["loc"][1:]})
-            for detail in error.errors()
-        ]
-        raise UserError(f"{label}: {results.PARAMS}: {'; '.join(faults)}") from None
-
-
-def directions(found: Results) -> dict[str, str]:
-    """Return which way each of the gate's metrics is better."""
-    return {name: limit.better for name, limit in limits(found.label, found.params).items()}
-
-
 def format_difference(value: float | None) -> str:
-    """Return a difference with its sign; empty if there is none."""
+    """Return a difference with its sign and 4 decimals; empty if there is none."""
     return "" if value is None else f"{value:+.4f}".replace("-", "−")

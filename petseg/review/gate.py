@@ -1,46 +1,113 @@
-"""Whether a change may replace its base: the decision and its exit code."""
+"""Whether a change may replace its base: the limits, the decision and its exit code."""
 
+import json
 from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import Annotated, Any
 
-from petseg.review import compare
-from petseg.review.compare import WORSE, Blocker, Limit, MetricChange, Review
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
 
-PASSED, REGRESSION, CANNOT_TELL = 0, 3, 4
+from petseg import params
+from petseg.errors import UserError
+from petseg.evaluation.metrics import METRICS, Direction
+from petseg.review import compare, results
+from petseg.review.compare import Blocker, MetricChange, Review, Verdict
+
+Tolerance = Annotated[float, Field(ge=0, le=1)]  # by which a metric may get worse
+# Without an interval for the difference of two models, the gate cannot judge a metric.
+GATE_METRICS = [key for key, metric in METRICS.items() if metric.has_paired_interval]
 
 
-def decide(review: Review) -> tuple[int, str]:
-    """Return whether head may replace base: an exit code, and one line why.
+class GateResult(IntEnum):
+    """The gate's decision: the exit code of `petseg gate`."""
 
-    The limits are base's, so that a change cannot loosen its own. What a mere reseed moves is
-    never held against it.
+    PASSED = 0
+    REGRESSION = 3
+    CANNOT_TELL = 4
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class OldLimit:
+    """The older form of an entry of `gate`, with the direction: a base commit may have it."""
+
+    better: Direction
+    tolerance: Tolerance
+
+
+def limits(source: str, document: Mapping[str, Any]) -> dict[str, float]:
+    """Return the tolerance of each metric in the `gate` of a params.yaml; empty without a gate.
+
+    Raises:
+        UserError: one line with every metric that is unknown, and every value out of range.
     """
-    wanted = compare.limits(review.base.label, review.base.params)
-    if doubts := list(find_blockers(review, wanted)):
-        return CANNOT_TELL, "cannot tell: " + "; ".join(f"{d.why}: {d.remedy}" for d in doubts)
-    judged = [
-        (move, max(wanted[move.name].tolerance, move.seed_noise or 0.0))
-        for move in review.moves
-        if move.name in wanted
-    ]
-    fallen = [
-        format_change(move, slack)
-        for move, slack in judged
-        if move.low is not None
-        and move.high is not None
-        and compare.judge_interval(move.low, move.high, slack, wanted[move.name].better) == WORSE
-    ]
-    if fallen:
-        return REGRESSION, "regression: " + "; ".join(fallen)
-    return PASSED, "no regression: " + "; ".join(
-        format_change(move, slack) for move, slack in judged
-    )
+    section = document.get("gate") or {}
+    if not isinstance(section, dict):
+        raise UserError(
+            f"{source}: gate is {section!r}; allowed: a tolerance for each metric, "
+            "such as `iou: 0.005`"
+        )
+    if faults := [fault for key, entry in section.items() for fault in limit_faults(key, entry)]:
+        raise UserError(f"{source}: {'; '.join(faults)}")
+    return {
+        key: float(entry["tolerance"] if isinstance(entry, dict) else entry)
+        for key, entry in section.items()
+    }
 
 
-def find_blockers(review: Review, wanted: Mapping[str, Limit]) -> Iterator[Blocker]:
-    """Yield why the gate cannot tell."""
+def limit_faults(key: str, entry: Any) -> list[str]:
+    """Return what is wrong with an entry of `gate`: a tolerance, or an `OldLimit`."""
+    if key not in GATE_METRICS:
+        return [f"gate.{key} is unknown; known: {', '.join(GATE_METRICS)}"]
+    adapter = TypeAdapter[Any](OldLimit if isinstance(entry, dict) else Tolerance)
+    try:
+        adapter.validate_json(json.dumps(entry, default=str), strict=True)
+    except ValidationError as error:
+        schema = adapter.json_schema()
+        return [params.explain(schema, f"gate.{key}", detail) for detail in error.errors()]
+    direction = METRICS[key].direction
+    if isinstance(entry, dict) and entry["better"] != direction:
+        return [f"gate.{key}.better is {entry['better']!r}; allowed: {direction}"]
+    return []
+
+
+def decide(review: Review) -> tuple[GateResult, str]:
+    """Return whether head may replace base, and one line why.
+
+    The limits are those of base, so that a change cannot loosen its own. Nor is a change blamed for
+    a difference that another seed alone could make.
+    """
+    tolerances = limits(f"{review.base.label}: {results.PARAMS}", review.base.params)
+    if blockers := list(find_blockers(review, tolerances)):
+        reasons = (f"{blocker.reason}: {blocker.remedy}" for blocker in blockers)
+        return GateResult.CANNOT_TELL, f"cannot tell: {'; '.join(reasons)}"
+    limited = [
+        (change, max(tolerances[change.name], change.seed_noise or 0.0))
+        for change in review.metrics
+        if change.name in tolerances
+    ]
+    regressions = [
+        format_change(change, margin) for change, margin in limited if is_worse(change, margin)
+    ]
+    if regressions:
+        return GateResult.REGRESSION, f"regression: {'; '.join(regressions)}"
+    lines = (format_change(change, margin) for change, margin in limited)
+    return GateResult.PASSED, f"no regression: {'; '.join(lines)}"
+
+
+def is_worse(change: MetricChange, margin: float) -> bool:
+    """Return whether all of the interval lies on the worse side of the margin."""
+    if change.low is None or change.high is None:
+        return False
+    direction = METRICS[change.name].direction
+    return compare.judge_interval(change.low, change.high, margin, direction) is Verdict.WORSE
+
+
+def find_blockers(review: Review, tolerances: Mapping[str, float]) -> Iterator[Blocker]:
+    """Yield why the gate cannot tell whether head may replace base."""
     base, head = review.base, review.head
-    yield from review.incomparable
-    if not wanted:
+    yield from review.blockers
+    if not tolerances:
         yield Blocker(
             f"params.yaml of {base.label} has no limits",
             "add a section `gate` there first",
@@ -51,7 +118,7 @@ def find_blockers(review: Review, wanted: Mapping[str, Limit]) -> Iterator[Block
                 f"the results of {side.label} are not of its code: {'; '.join(side.faults[:3])}",
                 "run `dvc repro` there and commit `dvc.lock` and `reports/`",
             )
-    if review.incomparable:
+    if review.blockers:
         return
     if not review.same_test_set:
         yield Blocker(
@@ -59,17 +126,18 @@ def find_blockers(review: Review, wanted: Mapping[str, Limit]) -> Iterator[Block
             f"{len(base.test):,} and {len(head.test):,})",
             "look at `petseg review`, and change the test set in a commit of its own",
         )
-    judged = {move.name for move in review.moves if move.low is not None}
-    if missing := [name for name in wanted if name not in judged]:
+    compared = {change.name for change in review.metrics if change.low is not None}
+    if missing := [name for name in tolerances if name not in compared]:
         yield Blocker(
             f"{', '.join(missing)} cannot be compared: not in reports/metrics.json of both",
             "put it back, or change `gate` in a commit of its own",
         )
 
 
-def format_change(move: MetricChange, slack: float) -> str:
-    """Return a judged metric in words."""
+def format_change(change: MetricChange, margin: float) -> str:
+    """Return a metric's change and its limit in words."""
+    low, high = (compare.format_difference(end) for end in (change.low, change.high))
     return (
-        f"{move.name} {move.base:.4f} → {move.head:.4f} (95 % interval {compare.format_difference(move.low)} to "
-        f"{compare.format_difference(move.high)}, may lose {slack:.4f})"
+        f"{change.name} {change.base:.4f} → {change.head:.4f} "
+        f"(95 % interval {low} to {high}, may lose {margin:.4f})"
     )

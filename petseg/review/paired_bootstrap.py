@@ -1,10 +1,10 @@
-"""How far a difference of two models on the same photos may be chance: the paired bootstrap.
+"""The paired bootstrap: how far the difference of two models on the same photos may be chance.
 
 Photos are drawn with replacement, each with its counts by both models, and every metric is
-computed anew from the summed counts: the IoU of a dataset is no mean over photos, and the
-photos' difficulty, common to both models, cancels out. The interval holds the middle of the
-resamples' differences. It speaks of other photos of the same kind, with these two models; another
-training of either may differ by more.
+computed again from the summed counts: the IoU of a dataset is no mean over photos, and the
+difficulty of the photos, which both models share, cancels out. The interval holds the middle of the
+resamples' differences. It is about other photos of the same kind with these two models; another
+training of either model may differ by more.
 """
 
 import numpy as np
@@ -20,9 +20,8 @@ def differences(
     """Return every metric's difference, head less base, in 10,000 resamples of the photos.
 
     Args:
-        base: a photo's counts each, and what else was measured, as `metrics.by_photo` takes
-            them; at least one photo.
-        head: the same photos' rows by the other model.
+        base: the rows of at least one photo, as `metrics.by_photo` takes them.
+        head: the rows of the same photos by the other model.
         seed: of the resampling; equal seeds give equal samples.
     """
     sides = np.hstack([metrics.by_photo(base), metrics.by_photo(head)])
@@ -34,29 +33,29 @@ def differences(
 def iou_interval(
     base: Int64[np.ndarray, "n 6"], head: Int64[np.ndarray, "n 6"], among: int, seed: int
 ) -> tuple[float, float]:
-    """Return the interval of the IoU's difference in one slice of several that are looked at.
+    """Return the interval of the IoU's difference in one slice of several that are compared.
 
-    Together the intervals of `among` independent slices hold in 95 % of cases (Šidák, 1967), so
-    that looking at 37 breeds finds a false move in one review of twenty, not in most. A slice
+    The intervals of `among` independent slices all hold in 95 % of cases (Šidák, 1967), so that a
+    look at 37 breeds finds a false change in one review of twenty, and not in most. A slice
     has few photos, for which the percentile interval is too narrow: here each resample's
     difference is divided by its own standard error (the bootstrap-t: Efron and Tibshirani,
     1993, chapter 12.5), and the interval is the difference ± that quantile of them.
 
     Returns:
-        Low and high; infinite if so few photos differ that nothing can be said.
+        Low and high; infinite if too few photos differ for an interval.
     """
-    unions = [
-        (cells.tp, cells.tp + cells.fp + cells.fn)
+    base_overlap, head_overlap = (
+        (cells.tp, cells.tp + cells.fp + cells.fn)  # intersection and union
         for cells in (metrics.confusion(counts, "pet") for counts in (base, head))
-    ]
-    pixels = np.column_stack([*unions[0], *unions[1]]).astype(float)
+    )
+    pixels = np.column_stack([*base_overlap, *head_overlap]).astype(float)
     products = (pixels[:, :, None] * pixels[:, None, :]).reshape(len(pixels), 16)
     columns = np.hstack([pixels, products])
     sums = resampled_sums(columns, np.random.default_rng(seed))
-    found, errors = iou_difference(np.vstack([columns.sum(axis=0), sums]), len(columns))
-    value, error = found[0], errors[0]
-    away = np.abs(found - value)
-    distances = np.divide(away, errors, out=np.where(away > 0, np.inf, 0.0), where=errors > 0)
+    values, errors = iou_difference(np.vstack([columns.sum(axis=0), sums]), len(columns))
+    value, error = values[0], errors[0]  # of the photos; the others are those of the resamples
+    gaps = np.abs(values - value)
+    distances = np.divide(gaps, errors, out=np.where(gaps > 0, np.inf, 0.0), where=errors > 0)
     reach = np.quantile(distances, CONFIDENCE ** (1 / among), method="higher") if error else 0.0
     return float(value - reach * error), float(value + reach * error)
 
@@ -74,7 +73,7 @@ def iou_difference(
     totals, products = sums[:, :4], sums[:, 4:].reshape(-1, 4, 4)
     intersection, union = totals[:, ::2], np.maximum(totals[:, 1::2], 1.0)
     gradient = np.stack([1 / union, -intersection / union**2], axis=-1).reshape(-1, 4)
-    gradient[:, :2] *= -1  # of base, which is subtracted
+    gradient[:, :2] *= -1  # base is subtracted
     variance = np.einsum("ki,kij,kj->k", gradient, products, gradient) * n / (n - 1)
     pixels = totals.astype(np.int64)
     base, head = (metrics.ratio(pixels[:, i], pixels[:, i + 1]) for i in (0, 2))

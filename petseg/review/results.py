@@ -1,4 +1,8 @@
-"""One commit's results as git holds them, read from any place that gives files by path."""
+"""The results of one commit, parsed from the files that git keeps of it.
+
+The files come from a function from path to bytes, since the same results may be read from a commit,
+the working tree or another folder. Errors name the commit.
+"""
 
 import csv
 import hashlib
@@ -20,40 +24,40 @@ from petseg import files
 from petseg.errors import UserError
 from petseg.evaluation import metrics
 
-Read = Callable[[str], bytes | None]  # a file's bytes by its path in the project; None: not there
+ReadFile = Callable[[str], bytes | None]  # a file's content by its path; None if there is no file
 LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class TestPhoto:
-    """One test photo: what it is, its content's hash (empty if unknown), and what was measured."""
+    """A test photo and the numbers measured on it."""
 
     breed: str
     species: str
-    sha256: str
+    sha256: str  # of its content; empty if not known
     counts: tuple[int, ...]  # in the order of metrics.COLUMNS
-    more: tuple[float, ...] = ()  # in the order of metrics.MORE; empty where it was not measured
+    extra: tuple[float, ...] = ()  # in the order of metrics.EXTRA_COLUMNS; empty if not measured
 
 
 @dataclass(frozen=True)
 class Results:
-    """What git holds of one commit's results; empty where it holds nothing.
+    """The results of one commit; a field is empty where git has no file for it.
 
     Numbers that are not finite are left out.
     """
 
     label: str  # how the user named the commit
     commit: str  # its hash; empty for the working tree
-    metrics: dict[str, float]  # of metrics.json, the numbers alone
+    metrics: dict[str, float]  # the numbers of metrics.json
     test: dict[str, TestPhoto]  # by name
-    photos: dict[str, tuple[str, str]]  # name → (split, content's hash), of every split
-    history: files.Rows  # an epoch each, whole ones alone
+    photos: dict[str, tuple[str, str]]  # name → (split, hash of the content), of every split
+    history: files.Rows  # a row for each epoch; rows with a missing number are left out
     data: dict[str, Any]  # data.json
     recipe: str
-    params: dict[str, Any]  # params.yaml as a whole
-    stages: dict[str, Any]  # of dvc.lock
+    params: dict[str, Any]  # all of params.yaml
+    stages: dict[str, Any]  # from dvc.lock
     seeds: dict[str, Any]  # repetitions of the recipe with other seeds
-    faults: tuple[str, ...]  # where the results are not of this commit's code and parameters
+    faults: tuple[str, ...]  # signs that the results are not of this commit's code and parameters
 
     @property
     def sections(self) -> dict[str, Any]:
@@ -68,14 +72,14 @@ class Results:
         return {key: value for key, value in self.params.items() if key not in ("recipe", "gate")}
 
 
-def read(label: str, commit: str, get: Read) -> Results:
-    """Return the results that are found there.
+def read(label: str, commit: str, get: ReadFile) -> Results:
+    """Return the results in the files that `get` returns.
 
     Raises:
         UserError: a file is there, but is not what it should be; the text names it.
     """
-    listed = rows(get, label, "reports/photos.csv", "name", "split", "sha256")
-    photos = {row["name"]: (row["split"], row["sha256"]) for row in listed}
+    photo_rows = rows(get, label, "reports/photos.csv", "name", "split", "sha256")
+    photos = {row["name"]: (row["split"], row["sha256"]) for row in photo_rows}
     params, lock = (yaml(get, label, path) for path in (PARAMS, LOCK))
     recipe, stages = str(params.get("recipe", "")), lock.get("stages", {})
     return Results(
@@ -97,40 +101,39 @@ def read(label: str, commit: str, get: Read) -> Results:
 
 
 def seeds_path(recipe: str) -> str:
-    """Return where a recipe's repetitions with other seeds are kept."""
+    """Return the path of the file with a recipe's repetitions with other seeds."""
     return f"reports/seeds/{recipe}.json"
 
 
-def json_of(get: Read, label: str, path: str) -> dict[str, Any]:
+def json_of(get: ReadFile, label: str, path: str) -> dict[str, Any]:
     """Return a JSON file's mapping; empty without the file."""
     try:
-        found = json.loads(get(path) or b"{}")
+        content = json.loads(get(path) or b"{}")
     except ValueError as error:
         raise UserError(f"{label}: {path} is not JSON: {error}") from error
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def yaml(get: Read, label: str, path: str) -> dict[str, Any]:
+def yaml(get: ReadFile, label: str, path: str) -> dict[str, Any]:
     """Return a YAML file's mapping; empty without the file."""
     try:
-        found = YAML(typ="safe", pure=True).load(get(path) or b"{}")
+        content = YAML(typ="safe", pure=True).load(get(path) or b"{}")
     except YAMLError as error:
         raise UserError(f"{label}: {path} is not YAML: {' '.join(str(error).split())}") from error
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def rows(get: Read, label: str, path: str, *columns: str) -> files.Rows:
+def rows(get: ReadFile, label: str, path: str, *columns: str) -> files.Rows:
     """Return a CSV's rows; none without the file, or without these columns."""
     try:
         table = csv.DictReader(io.StringIO((get(path) or b"").decode()))
-        found = list(table) if set(columns) <= set(table.fieldnames or ()) else []
+        return list(table) if set(columns) <= set(table.fieldnames or ()) else []
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{label}: {path} is not CSV: {error}") from error
-    return found
 
 
 def finite_numbers(values: dict[str, Any]) -> dict[str, float]:
-    """Return the numbers among the values; a bool is none, and neither is NaN."""
+    """Return the finite numbers among the values; a bool is no number."""
     return {
         name: float(value)
         for name, value in values.items()
@@ -146,14 +149,17 @@ def all_finite(row: dict[str, str]) -> bool:
         return False
 
 
-def test_photos(get: Read, label: str, photos: dict[str, tuple[str, str]]) -> dict[str, TestPhoto]:
-    """Return the test photos of per_image.csv; none if it has other columns than today's."""
+def test_photos(
+    get: ReadFile, label: str, photos: dict[str, tuple[str, str]]
+) -> dict[str, TestPhoto]:
+    """Return the test photos of per_image.csv by name; none if a column of today's is missing."""
     path = "reports/per_image.csv"
-    found = rows(get, label, path, "name", "breed", "species", *metrics.COLUMNS)
-    columns = [name for name in metrics.EXTRA_COLUMNS if found and name in found[0]]
+    table = rows(get, label, path, "name", "breed", "species", *metrics.COLUMNS)
+    measured = bool(table) and set(metrics.EXTRA_COLUMNS) <= set(table[0])
+    columns = metrics.EXTRA_COLUMNS if measured else ()
     try:
-        counts = metrics.read_counts(found).tolist()
-        more = [tuple(float(row[name]) for name in columns) for row in found]
+        counts = metrics.read_counts(table).tolist()
+        extras = [tuple(float(row[name]) for name in columns) for row in table]
     except (TypeError, ValueError) as error:
         raise UserError(f"{label}: {path} has a count that is no number: {error}") from error
     return {
@@ -161,21 +167,25 @@ def test_photos(get: Read, label: str, photos: dict[str, tuple[str, str]]) -> di
             row["breed"],
             row["species"],
             photos.get(row["name"], ("", ""))[1],
-            tuple(six),
-            others if len(others) == len(metrics.EXTRA_COLUMNS) else (),
+            tuple(photo_counts),
+            extra,
         )
-        for row, six, others in zip(found, counts, more, strict=True)
+        for row, photo_counts, extra in zip(table, counts, extras, strict=True)
     }
 
 
 def common_measurements(
     base: Results, head: Results, names: Collection[str]
 ) -> tuple[Float64[np.ndarray, "n measured"], Float64[np.ndarray, "n measured"]]:
-    """Return these test photos' counts of both, and what else was measured, if it was in both."""
-    whole = all(side.test[name].more for side in (base, head) for name in names)
+    """Return the rows of these test photos in base and in head, as `metrics.by_photo` takes them.
+
+    The extra columns are left out unless each photo has them in both.
+    """
+    sides = [[side.test[name] for name in names] for side in (base, head)]
+    complete = all(photo.extra for photos in sides for photo in photos)
     before, after = (
-        np.array([[*photo.counts, *(photo.more if whole else ())] for photo in photos], float)
-        for photos in ([side.test[name] for name in names] for side in (base, head))
+        np.array([[*photo.counts, *(photo.extra if complete else ())] for photo in photos], float)
+        for photos in sides
     )
     return before, after
 
@@ -187,12 +197,12 @@ def counts_of(results: Results, names: Collection[str]) -> Int64[np.ndarray, "n 
 
 
 def slices(results: Results) -> dict[str, list[str]]:
-    """Return the names of the test photos of each species and each breed."""
-    found: dict[str, list[str]] = {}
+    """Return the names of the test photos of each species, then of each breed."""
+    names: dict[str, list[str]] = {}
     for name, photo in results.test.items():
         for key in (f"species {photo.species}", f"breed {photo.breed}"):
-            found.setdefault(key, []).append(name)
-    return dict(sorted(found.items(), key=lambda item: (item[0].startswith("breed"), item[0])))
+            names.setdefault(key, []).append(name)
+    return dict(sorted(names.items(), key=lambda item: (item[0].startswith("breed"), item[0])))
 
 
 def trained_from(stages: dict[str, Any]) -> str:
@@ -209,39 +219,39 @@ def trained_from(stages: dict[str, Any]) -> str:
 
 
 def lock_mismatches(
-    get: Read, params: dict[str, Any], stages: dict[str, Any], pipeline: dict[str, Any]
+    get: ReadFile, params: dict[str, Any], stages: dict[str, Any], pipeline: dict[str, Any]
 ) -> Iterator[str]:
-    """Yield where dvc.lock is not of these files: code, commands, parameters, numbers.
+    """Yield where dvc.lock does not belong to these files: code, commands, parameters, numbers.
 
-    It needs no data: a clone without any can tell.
+    It needs none of the data, and so it works in a clone that has none.
     """
-    wanted = pipeline.get("stages", {})
-    if stages and set(wanted) != set(stages):
-        odd = ", ".join(sorted(set(wanted) ^ set(stages)))
-        yield f"{PIPELINE} and {LOCK} have not the same stages ({odd})"
-    takers: defaultdict[str, list[str]] = defaultdict(list)
-    made = [out for entry in stages.values() for out in entry.get("outs", [])]
+    defined = pipeline.get("stages", {})
+    if stages and set(defined) != set(stages):
+        difference = ", ".join(sorted(set(defined) ^ set(stages)))
+        yield f"{PIPELINE} and {LOCK} have not the same stages ({difference})"
+    stages_by_changed_dep: defaultdict[str, list[str]] = defaultdict(list)
+    outs = [out for entry in stages.values() for out in entry.get("outs", [])]
     for stage, entry in stages.items():
-        if stage in wanted and wanted[stage].get("cmd") != entry.get("cmd"):
+        if stage in defined and defined[stage].get("cmd") != entry.get("cmd"):
             yield f"the command of {stage} changed after it ran"
         for key, before in entry.get("params", {}).get(PARAMS, {}).items():
             if get_dotted(params, key) != before:
                 yield f"{key} changed after {stage} ran"
         for dep in entry.get("deps", []):
             path = PurePosixPath(dep["path"])
-            from_stage = any(path.is_relative_to(out["path"]) for out in made)
+            from_stage = any(path.is_relative_to(out["path"]) for out in outs)
             if not from_stage and differs(get(dep["path"]) or b"", dep):
-                takers[dep["path"]].append(stage)
-    for name, names in takers.items():
+                stages_by_changed_dep[dep["path"]].append(stage)
+    for name, names in stages_by_changed_dep.items():
         yield f"{name} changed after {', '.join(names)} ran"
-    for out in made:
+    for out in outs:
         content = get(out["path"])
         if content is not None and differs(content, out):
             yield f"{out['path']} is not what {LOCK} says"
 
 
 def differs(content: bytes, entry: dict[str, Any]) -> bool:
-    """Return whether a file is not the one that an entry of dvc.lock names; folders are not told."""
+    """Return whether a file has other content than an entry of dvc.lock names; False for a folder."""
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     expected = str(entry.get("md5", digest))
     return expected != digest and not expected.endswith(".dir")
@@ -249,7 +259,7 @@ def differs(content: bytes, entry: dict[str, Any]) -> bool:
 
 def get_dotted(document: dict[str, Any], key: str) -> Any:
     """Return a value by its dotted key; None if there is none."""
-    found: Any = document
+    value: Any = document
     for step in key.split("."):
-        found = found.get(step) if isinstance(found, dict) else None
-    return found
+        value = value.get(step) if isinstance(value, dict) else None
+    return value

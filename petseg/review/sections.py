@@ -1,23 +1,30 @@
-"""A review as sections of tables, and these as one Markdown comment."""
+"""A review as a headline, remarks, and sections with a table each; comment and page show these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from petseg.evaluation import bootstrap
-from petseg.review import changes, compare, results
-from petseg.review.compare import MetricChange, PhotoRegression, Review
+from petseg.review import changes, results
+from petseg.review.compare import (
+    MetricChange,
+    PhotoRegression,
+    Review,
+    Verdict,
+    format_difference,
+)
 
-ROWS = 30  # of a table of what a user can change without bounds
-MAX_ROWS = {"losses": 10, "breeds": 8}
-MAX_NAMES = 5  # such as these
+MAX_ROWS = 30  # of a table whose length depends on what a user changes
+MAX_PHOTOS = 10  # that got worse
+MAX_BREEDS = 8  # beside those with a clear change
+MAX_NAMES = 5  # of photos or files as examples in one cell or sentence
 BARS = "▁▂▃▄▅▆▇█"
-CURVE_POINTS = 24  # of a curve drawn in one line
+CURVE_POINTS = 24  # bars of a curve
 CURVES = ("loss", "val_loss", "val_accuracy", "val_iou")
 
 
 class Data(str):
-    """A text from data or from a commit: shown as it is, whatever it holds."""
+    """A text from data or from a commit: it may hold anything, and is only ever shown as text."""
 
     __slots__ = ()
 
@@ -27,7 +34,7 @@ Cell = str | Data
 
 @dataclass(frozen=True)
 class Section:
-    """A title, a sentence where one is needed, and a table."""
+    """A title, a table, and a sentence where the table needs one."""
 
     title: str
     header: tuple[str, ...]
@@ -35,267 +42,262 @@ class Section:
     note: str = ""
 
 
-def headline(found: Review) -> str:
+def headline(review: Review) -> str:
     """Return the verdict in one sentence."""
-    if found.incomparable:
-        return f"No verdict: {'; '.join(why.why for why in found.incomparable)}."
-    move = found.main
-    if move is None:
+    if review.blockers:
+        return f"No verdict: {'; '.join(blocker.reason for blocker in review.blockers)}."
+    change = review.main
+    if change is None:
         return "No verdict: no metric is in both."
-    words = f"test {move.title} {format_metric(move.base)} → {format_metric(move.head)}"
-    if counted_alike(found):
-        return f"No change: every test photo has the same counts, {words}."
-    interval = f"{format_difference(move.difference)}, 95 % interval {interval_of(move)}"
-    photos = f"over {len(found.common):,} photos"
-    broken = [each.name for each in found.slices if each.verdict == compare.WORSE]
-    aside = f"; clearly worse: {', '.join(broken[:MAX_NAMES])}" if broken else ""
-    verdict = (move.verdict or "no verdict").capitalize()
-    return f"{verdict}: {words} ({interval} {photos}){aside}."
+    values = f"test {change.title} {format_metric(change.base)} → {format_metric(change.head)}"
+    if has_same_counts(review):
+        return f"No change: every test photo has the same counts, {values}."
+    interval = f"{format_difference(change.difference)}, 95 % interval {format_interval(change)}"
+    worse = [row.name for row in review.slices if row.verdict is Verdict.WORSE]
+    worse_slices = f"; clearly worse: {', '.join(worse[:MAX_NAMES])}" if worse else ""
+    verdict = (change.verdict or "no verdict").capitalize()
+    photos = f"over {len(review.common):,} photos"
+    return f"{verdict}: {values} ({interval} {photos}){worse_slices}."
 
 
-def counted_alike(found: Review) -> bool:
-    """Return whether head segments each common photo as base does."""
-    return found.same_test_set and all(
-        found.base.test[name].counts == found.head.test[name].counts for name in found.common
+def has_same_counts(review: Review) -> bool:
+    """Return whether head's masks have the same counts as base's on every test photo."""
+    return review.same_test_set and all(
+        review.base.test[name].counts == review.head.test[name].counts for name in review.common
     )
 
 
-def remarks(found: Review, lagging: bool) -> list[str]:
-    """Return what a reader must know to take the verdict for what it is."""
-    base, head = found.base, found.head
-    said = [f"Base: {commit_label(base)}. Head: {commit_label(head)}."]
-    said += [f"To compare them: {why.remedy}." for why in found.incomparable]
+def remarks(review: Review, lagging: bool) -> list[str]:
+    """Return the sentences without which the verdict could be misunderstood.
+
+    Args:
+        review: what changed from base to head.
+        lagging: whether head lacks commits of base.
+    """
+    base, head = review.base, review.head
+    sentences = [f"Base: {commit_label(base)}. Head: {commit_label(head)}."]
+    sentences += [f"To compare them: {blocker.remedy}." for blocker in review.blockers]
     if lagging:
-        said.append(
+        sentences.append(
             f"{base.label} has commits that head lacks: their effect is in the differences, too. "
             f"`petseg review $(git merge-base BASE HEAD)` leaves it out."
         )
-    for side in (base, head):
-        if side.faults:
-            more = (
-                f" and {len(side.faults) - MAX_NAMES} more" if len(side.faults) > MAX_NAMES else ""
-            )
-            said.append(
-                f"The results of {side.label} are not of its code: "
-                f"{'; '.join(side.faults[:MAX_NAMES])}{more}. `dvc repro` makes them anew."
-            )
-    if not found.incomparable and not found.same_test_set:
-        said.append(
-            f"The test set changed: compared are the {len(found.common):,} photos in both, of "
+    sentences += [stale_note(side) for side in (base, head) if side.faults]
+    if not review.blockers and not review.same_test_set:
+        sentences.append(
+            f"The test set changed: compared are the {len(review.common):,} photos in both, of "
             f"{len(base.test):,} in base and {len(head.test):,} in head."
         )
-    if not found.incomparable and not counted_alike(found):
-        said.append(interval_note(found))
-    return said
+    if not review.blockers and not has_same_counts(review):
+        sentences.append(interval_note(review))
+    return sentences
 
 
-def interval_note(found: Review) -> str:
-    """Return what the intervals are, and what they leave out."""
+def stale_note(side: results.Results) -> str:
+    """Return that a commit's results do not belong to its code, and why."""
+    rest = len(side.faults) - MAX_NAMES
+    more = f" and {rest} more" if rest > 0 else ""
+    return (
+        f"The results of {side.label} are not of its code: "
+        f"{'; '.join(side.faults[:MAX_NAMES])}{more}. `dvc repro` computes them again."
+    )
+
+
+def interval_note(review: Review) -> str:
+    """Return what the intervals cover, and how much another seed changes."""
     text = (
         f"The intervals are over photos (paired bootstrap, {bootstrap.RESAMPLES:,} resamples), "
         "with one training each. "
     )
-    seeds, main = found.base.seeds, found.main
+    seeds, main = review.base.seeds, review.main
     if main is None or main.seed_noise is None:
         return text + (
-            "By how much a mere reseed moves the metrics was not measured on base, and it can be "
+            "By how much another seed changes the metrics was not measured on base, and it can be "
             "more: `petseg seeds -n 5` measures it."
         )
     text += (
-        f"Two trainings that differ in their seed alone differ by up to {main.seed_noise:.4f} in "
+        f"Two trainings that differ only in the seed differ by up to {main.seed_noise:.4f} in "
         f"{main.title} in 19 of 20 cases (measured on {len(seeds['runs'])} seeds): a change is "
         "clear if its interval lies beyond that."
     )
-    if seeds.get("trained_from") != results.trained_from(found.base.stages):
+    if seeds.get("trained_from") != results.trained_from(review.base.stages):
         text += (
             " That was measured with other code, data or parameters than base's: "
-            "`petseg seeds -n 5` measures it anew."
+            "`petseg seeds -n 5` measures it again."
         )
     return text
 
 
 def commit_label(side: results.Results) -> str:
-    """Return which commit a side is, and of which recipe."""
-    known = side.commit and side.commit.startswith(side.label)
-    name = side.commit[:7] if known else side.label
-    commit = f" ({side.commit[:7]})" if side.commit and not known else ""
+    """Return the name of a commit for people: its label, hash and recipe."""
+    is_hash = side.commit and side.commit.startswith(side.label)
+    name = side.commit[:7] if is_hash else side.label
+    commit = f" ({side.commit[:7]})" if side.commit and not is_hash else ""
     return f"{name}{commit}, recipe {side.recipe or 'none'}"
 
 
-def sections(found: Review) -> list[Section]:
-    """Return the sections that have something to say."""
-    made = [
-        metrics_section(found),
-        regressions_section(found),
-        slices_section(found),
-        curves_section(found),
-        parameters_section(found),
-        data_section(found),
-        stages_section(found),
-    ]
-    return [section for section in made if section.rows]
+def sections(review: Review) -> list[Section]:
+    """Return the sections whose table has a row."""
+    candidates = (
+        metrics_section(review),
+        regressions_section(review),
+        slices_section(review),
+        curves_section(review),
+        parameters_section(review),
+        data_section(review),
+        stages_section(review),
+    )
+    return [section for section in candidates if section.rows]
 
 
-def metrics_section(found: Review) -> Section:
-    """Return every metric of either side; nothing if they are all equal."""
-    moves = found.moves if any(move.base != move.head for move in found.moves) else ()
-    columns: dict[str, list[Any]] = {
-        "metric": [Data(move.name) for move in moves],
-        "base": [format_metric(move.base) for move in moves],
-        "head": [format_metric(move.head) for move in moves],
-        "difference": [format_difference(move.difference) for move in moves],
-        "95 % interval": [interval_of(move) for move in moves],
-        "by reseed": [
-            "" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in moves
-        ],
-        "verdict": [move.verdict or missing_side(move) for move in moves],
-    }
+def metrics_section(review: Review) -> Section:
+    """Return every metric of either side; no row if none changed."""
+    any_changed = any(change.base != change.head for change in review.metrics)
+    metrics = review.metrics if any_changed else ()
+    columns = {"metric": [Data(change.name) for change in metrics]} | change_columns(metrics)
     return section_of_columns("Metrics", columns)
 
 
-def missing_side(move: MetricChange) -> str:
-    """Return on which side alone a metric is."""
-    if move.base is None:
+def change_columns(rows: Sequence[MetricChange]) -> dict[str, list[Any]]:
+    """Return the columns of a table of metrics or slices, apart from the names."""
+    noises = (row.seed_noise for row in rows)
+    return {
+        "base": [format_metric(row.base) for row in rows],
+        "head": [format_metric(row.head) for row in rows],
+        "difference": [format_difference(row.difference) for row in rows],
+        "95 % interval": [format_interval(row) for row in rows],
+        "seed noise": ["" if noise is None else f"±{noise:.4f}" for noise in noises],
+        "verdict": [row.verdict or missing_side(row) for row in rows],
+    }
+
+
+def missing_side(change: MetricChange) -> str:
+    """Return which side alone has a metric; empty if both have it."""
+    if change.base is None:
         return "only in head"
-    return "only in base" if move.head is None else ""
+    return "only in base" if change.head is None else ""
 
 
-def regressions_section(found: Review) -> Section:
+def regressions_section(review: Review) -> Section:
     """Return the photos with the largest loss of IoU."""
     rows = [
         (
-            Data(loss.name),
-            Data(loss.breed),
-            format_metric(loss.base),
-            format_metric(loss.head),
-            format_difference(loss.head - loss.base),
+            Data(photo.name),
+            Data(photo.breed),
+            format_metric(photo.base),
+            format_metric(photo.head),
+            format_difference(photo.head - photo.base),
         )
-        for loss in largest_regressions(found)
+        for photo in largest_regressions(review)
     ]
-    note = f"The largest losses of IoU, of {len(found.regressions):,} photos that lost."
+    note = f"The largest losses of IoU, of {len(review.regressions):,} photos that lost."
     header = ("photo", "breed", "base", "head", "difference")
     return Section("Photos that got worse", header, rows, note)
 
 
-def largest_regressions(found: Review) -> list[PhotoRegression]:
-    """Return the losses that are shown: those that four decimals can tell."""
-    return [
-        loss for loss in found.regressions[: MAX_ROWS["losses"]] if loss.base - loss.head >= 0.0001
-    ]
+def largest_regressions(review: Review) -> list[PhotoRegression]:
+    """Return the ten photos that lost the most IoU, if the loss is visible in four decimals."""
+    largest = review.regressions[:MAX_PHOTOS]
+    return [photo for photo in largest if photo.base - photo.head >= 0.0001]
 
 
-def slices_section(found: Review) -> Section:
-    """Return both species, and the breeds with the largest or a clear move."""
-    moving = [move for move in found.slices if move.base != move.head]
-    species = [move for move in moving if move.name.startswith("species")]
-    breeds = [move for move in moving if move.name.startswith("breed")]
-    clear = [
-        m for m in breeds[MAX_ROWS["breeds"] :] if m.verdict in (compare.BETTER, compare.WORSE)
-    ]
-    shown = [*species, *breeds[: MAX_ROWS["breeds"]], *clear[:ROWS]]
+def slices_section(review: Review) -> Section:
+    """Return both species, and the breeds with the largest change or a clear one."""
+    changed = [row for row in review.slices if row.base != row.head]
+    species = [row for row in changed if row.name.startswith("species")]
+    breeds = [row for row in changed if row.name.startswith("breed")]
+    clear = [row for row in breeds[MAX_BREEDS:] if row.verdict in (Verdict.BETTER, Verdict.WORSE)]
+    rows = [*species, *breeds[:MAX_BREEDS], *clear[:MAX_ROWS]]
     columns: dict[str, list[Any]] = {
-        "slice": [Data(move.name) for move in shown],
-        "photos": [f"{move.photos:,}" for move in shown],
-        "base": [format_metric(move.base) for move in shown],
-        "head": [format_metric(move.head) for move in shown],
-        "difference": [format_difference(move.difference) for move in shown],
-        "95 % interval": [interval_of(move) for move in shown],
-        "by reseed": [
-            "" if move.seed_noise is None else f"±{move.seed_noise:.4f}" for move in shown
-        ],
-        "verdict": [move.verdict for move in shown],
+        "slice": [Data(row.name) for row in rows],
+        "photos": [f"{row.photos:,}" for row in rows],
     }
-    note = f"IoU. The intervals hold all at once, for {len(found.slices)} slices looked at."
-    return section_of_columns("Species and breeds", columns, note)
+    note = f"IoU. The intervals hold all at once, for {len(review.slices)} slices compared."
+    return section_of_columns("Species and breeds", columns | change_columns(rows), note)
 
 
-def curves_section(found: Review) -> Section:
+def curves_section(review: Review) -> Section:
     """Return the training curves as a line of bars each, on one scale for base and head."""
-    base, head = found.base.history, found.head.history
+    base, head = review.base.history, review.head.history
     names = [name for name in CURVES if base and head and name in base[0] and name in head[0]]
     rows = []
     for name in names if base != head else ():
-        old, new = ([float(row[name]) for row in side] for side in (base, head))
+        old, new = ([float(row[name]) for row in history] for history in (base, head))
         scale = min(old + new), max(old + new)
         rows.append((Data(name), sparkline(old, *scale), sparkline(new, *scale)))
     return Section("Training", ("curve", "base", "head"), rows, "By epoch, with the last value.")
 
 
 def sparkline(values: Sequence[float], low: float, high: float) -> Data:
-    """Return a curve as bars, with its last value."""
+    """Return a curve as bars of which `high` is the tallest, with its last value."""
     step = max(1.0, (len(values) - 1) / (CURVE_POINTS - 1))
     count = min(len(values), CURVE_POINTS)
-    chosen = [values[round(number * step)] for number in range(count)]
-    heights = [round((value - low) / ((high - low) or 1) * (len(BARS) - 1)) for value in chosen]
+    points = [values[round(number * step)] for number in range(count)]
+    heights = [round((value - low) / ((high - low) or 1) * (len(BARS) - 1)) for value in points]
     return Data(f"{''.join(BARS[height] for height in heights)} {values[-1]:.4f}")
 
 
-def parameters_section(found: Review) -> Section:
-    """Return which parameters of the recipe changed, and the gate's."""
-    base, head = found.base, found.head
-    moved = changes.differences("", base.sections, head.sections)
+def parameters_section(review: Review) -> Section:
+    """Return the changed parameters of the recipe, and the changed limits of the gate."""
+    base, head = review.base, review.head
+    changed = changes.differences("", base.sections, head.sections)
     gates = [side.params.get("gate", changes.UNSET) for side in (base, head)]
-    moved += changes.differences("gate", *gates)
+    changed += changes.differences("gate", *gates)
     if base.recipe != head.recipe:
-        moved = [("recipe", base.recipe, head.recipe), *moved]
+        changed = [("recipe", base.recipe, head.recipe), *changed]
     rows = [
         (Data(key), Data(changes.format_value(old)), Data(changes.format_value(new)))
-        for key, old, new in moved
+        for key, old, new in changed
     ]
-    gate = any(key.startswith("gate") for key, _, _ in moved)
-    note = "New limits of the gate hold for what comes after." if gate else ""
+    gate_changed = any(key.startswith("gate") for key, _, _ in changed)
+    note = "The gate's new limits are in force from the next change on." if gate_changed else ""
     return Section("Parameters", ("parameter", "base", "head"), limit_rows(rows), note)
 
 
-def data_section(found: Review) -> Section:
+def data_section(review: Review) -> Section:
     """Return what changed in the data."""
     rows = [
-        (
-            Data(what),
-            Data(much),
-            Data(", ".join(names[:MAX_NAMES]) + (", …" * (len(names) > MAX_NAMES))),
-        )
-        for what, much, names in changes.data_changes(found.base, found.head)
+        (Data(change), Data(amount), examples(names))
+        for change, amount, names in changes.data_changes(review.base, review.head)
     ]
     return Section("Data", ("change", "how much", "such as"), limit_rows(rows))
 
 
-def stages_section(found: Review) -> Section:
+def stages_section(review: Review) -> Section:
     """Return the stages that ran, and why."""
     rows = [
-        (Data(stage), Data(", ".join(words[:MAX_NAMES]) + (", …" * (len(words) > MAX_NAMES))))
-        for stage, words in changes.stages_that_ran(found.base, found.head)
+        (Data(stage), examples(reasons))
+        for stage, reasons in changes.stages_that_ran(review.base, review.head)
     ]
     return Section("Stages that ran", ("stage", "because of"), limit_rows(rows))
 
 
+def examples(names: Sequence[str]) -> Data:
+    """Return the first few names, with … if there are more."""
+    return Data(", ".join(names[:MAX_NAMES]) + (", …" * (len(names) > MAX_NAMES)))
+
+
 def limit_rows(rows: Sequence[tuple[Cell, ...]]) -> Sequence[tuple[Cell, ...]]:
-    """Return the first rows, and in how many there are more."""
-    if len(rows) <= ROWS:
+    """Return at most 30 rows, and a last one with the number of those left out."""
+    if len(rows) <= MAX_ROWS:
         return rows
-    return [*rows[:ROWS], (f"and {len(rows) - ROWS:,} more", *[""] * (len(rows[0]) - 1))]
+    rest = f"and {len(rows) - MAX_ROWS:,} more"
+    return [*rows[:MAX_ROWS], (rest, *[""] * (len(rows[0]) - 1))]
 
 
 def section_of_columns(title: str, columns: dict[str, list[Any]], note: str = "") -> Section:
-    """Return a section of the columns in which anything stands."""
-    used = {name: cells for name, cells in columns.items() if any(cells)}
-    return Section(title, tuple(used), list(zip(*used.values(), strict=True)), note)
+    """Return a section of the columns that are not empty."""
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    return Section(title, tuple(filled), list(zip(*filled.values(), strict=True)), note)
 
 
 def format_metric(value: float | None) -> str:
-    """Return a metric as metrics.json has it."""
+    """Return a metric with 4 decimals, as metrics.json has it; empty if there is none."""
     return "" if value is None else f"{value:.4f}"
 
 
-def format_difference(value: float | None) -> str:
-    """Return a difference with its sign."""
-    return compare.format_difference(value)
-
-
-def interval_of(move: MetricChange) -> str:
-    """Return an interval in words."""
-    return (
-        ""
-        if move.low is None
-        else f"{format_difference(move.low)} to {format_difference(move.high)}"
-    )
+def format_interval(change: MetricChange) -> str:
+    """Return the interval of a difference in words; empty if there is none."""
+    if change.low is None:
+        return ""
+    return f"{format_difference(change.low)} to {format_difference(change.high)}"
