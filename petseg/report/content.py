@@ -74,8 +74,8 @@ def write_photo_figures(
     pictures: Path, shown: dict[str, list[overlays.Example]]
 ) -> list[tuple[str, str]]:
     """Write the pictures of a few test photos; return the worst and the best as addresses."""
-    made = {name: overlays.gallery(rows) for name, rows in shown.items()}
-    for name, png in {**made, "Overview": overlays.gallery(overview(shown))}.items():
+    made = {name: overlays.example_grid(rows) for name, rows in shown.items()}
+    for name, png in {**made, "Overview": overlays.example_grid(overview(shown))}.items():
         (pictures / f"{name.lower()}.png").write_bytes(png)
     return [(name, render.compressed_png(made[name])) for name in ("Worst", "Best")]
 
