@@ -1,9 +1,10 @@
 """Draws the report: one HTML page that carries its pictures, the model card, the animation.
 
 Reads: the numbers in REPORTS, PREDICTIONS/probabilities.npy, ARRAYS/test, MODEL/snapshots.npz, and
-of MODEL/model.keras the hash, by which ORIGINS has the record of its training.
+the SHA-256 of MODEL/model.keras.
 Writes: REPORTS/report.html, REPORTS/model_card.md, and in REPORTS/figures epochs.webp, overview.png,
 best.png, median.png, worst.png, and as SVG curves, precision_recall, sweep, reliability, confusion.
+All of them depend on these files and the parameters only: equal inputs give equal bytes.
 """
 
 from typing import Annotated
@@ -15,7 +16,6 @@ from pydantic.dataclasses import dataclass as checked
 from petseg import command, files, params
 from petseg.data import arrays
 from petseg.report import content, render
-from petseg.training import provenance
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -34,7 +34,6 @@ def main() -> None:
         model="folder with the model and the snapshots",
         predictions="folder with the probabilities",
         reports="folder with the numbers, and to write to",
-        origins="folder with the records of trainings",
     )
     settings = params.load(Params, "report")
     test = arrays.load(paths.arrays / "test")
@@ -43,7 +42,6 @@ def main() -> None:
     )
     tables = content.read_tables(paths.reports)
     shared = content.shared_content(paths.reports, tables)
-    shared["origin"] = provenance.load(paths.origins, paths.model / "model.keras")
     model = shared["data"]["model"]
     figures, snapshots = paths.reports / "figures", paths.model / "snapshots.npz"
     figures.mkdir(parents=True, exist_ok=True)
@@ -56,7 +54,9 @@ def main() -> None:
         animation=content.write_animation(
             figures / "epochs.webp", snapshots, settings.frame_seconds
         ),
-        model_rows=content.provenance_rows(shared["data"], shared["origin"], shared["official"]),
+        model_rows=content.model_rows(
+            shared["data"], shared["official"], files.sha256(paths.model / "model.keras")
+        ),
     )
     files.write_text(paths.reports / "report.html", html)
     card = render.render("report/model_card.md.j2", **shared)

@@ -1,4 +1,4 @@
-"""The report in a real browser: its scores, its controls, and text that is never markup."""
+"""The report: equal bytes from equal inputs; in a real browser its scores, controls and escaped text."""
 
 import json
 import re
@@ -195,7 +195,7 @@ def test_names_with_markup_in_them_are_shown_as_text(
         text = path.read_text().replace(row.name, MARKUP)
         path.unlink()
         path.write_text(text.replace(row.breed, f"{MARKUP}|`"))
-    folders = ("data/arrays", "data/model", "data/predictions", "reports", "data/logs/origins")
+    folders = ("data/arrays", "data/model", "data/predictions", "reports")
     command = ("python", "-m", "stages.report", *(str(tmp_path / name) for name in folders))
     run_in(repo, *command)
     browser.complaints.clear()
@@ -235,16 +235,49 @@ def test_the_page_takes_levels_and_shades_from_their_owners(report: Page) -> Non
     assert not re.search(r"\b(255|256|128)\b", re.sub(r"\[[\d., ]+\]", "", script))
 
 
-def test_where_a_model_came_from_is_told_or_said_to_be_unknown(repo: Path) -> None:
-    html = (repo / "reports/report.html").read_text()
-    commit = run_in(repo, "git", "rev-list", "--max-parents=0", "HEAD").strip()
-    assert "2 epochs" in html
-    assert commit[:12] in html or "not known" in html
+OUTPUTS = ("reports/report.html", "reports/model_card.md", "reports/figures")
+
+
+def output_bytes(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file that the report stage writes, by path."""
+    paths = [path for name in OUTPUTS for path in ((folder / name), *(folder / name).glob("*"))]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def test_the_report_has_equal_bytes_at_another_path_and_commit_and_without_logs(
+    repo: Path, tmp_path: Path
+) -> None:
+    assert list((repo / "data/logs/origins").iterdir())
+    copy = Path(shutil.copytree(repo, tmp_path / "another path", symlinks=True))
+    shutil.rmtree(copy / "data/logs")
+    (copy / "notes.txt").write_text("another commit")
+    run_in(copy, "git", "add", "notes.txt")
+    run_in(copy, "git", "commit", "-qm", "another")
+    for folder in (repo, copy):
+        run_in(folder, "dvc", "repro", "--force", "--single-item", "report")
+        assert run_in(folder, "git", "status", "--porcelain") == ""
+    assert len(output_bytes(repo)) == 12
+    assert output_bytes(repo) == output_bytes(copy)
+
+
+def test_page_and_card_name_what_made_the_model_by_its_content(repo: Path) -> None:
     data = files.read_json(repo / "reports/data.json")
-    assert (
-        content.provenance_rows(data, {}, official=False)["trained on"]
-        == "not known: on another machine"
-    )
+    model = data["model"]
+    rows = content.model_rows(data, official=False, model_sha256="0a1b")
+    assert rows["recipe"] == "tiny"
+    assert rows["official data"] == "no"
+    assert rows["epoch"] == f"{model['epoch']}, the best on validation"
+    assert rows["model.keras"] == "SHA-256 0a1b"
+    html = (repo / "reports/report.html").read_text()
+    digest = files.sha256(repo / "data/model/model.keras")
+    card = (repo / "reports/model_card.md").read_text()
+    assert f"SHA-256 {digest}" in html
+    for text in (html, card):
+        assert model["data_sha256"] in text
+        assert f"{model['threshold']:.4f}" in text
+        assert f"epoch {model['epoch']}, the best by validation IoU" in text
+        assert all(f"{name} {version}" in text for name, version in model["versions"].items())
+        assert "epochs: 2" in text
 
 
 def test_the_example_of_the_model_card_runs(repo: Path) -> None:

@@ -67,24 +67,19 @@ def page_tables(tables: Tables) -> dict[str, Any]:
     }
 
 
-def provenance_rows(
-    data: Mapping[str, Any], made: Mapping[str, Any], official: bool
-) -> dict[str, str]:
-    """Return how the model was made, in words."""
+def model_rows(data: Mapping[str, Any], official: bool, model_sha256: str) -> dict[str, str]:
+    """Return what made the model, by its content: nothing of it differs between equal trainings."""
     model = data["model"]
     rows = {
         "recipe": model["recipe"],
         "official data": "yes" if official else "no",
-        "git commit": made.get("commit") or "not known",
-        "trained on": "not known: on another machine",
+        "epoch": f"{model['epoch']}, the best on validation",
         "threshold": f"{model['threshold']:.4f}, the best on validation",
         "border in training": model["border"],
         "training data": f"SHA-256 {model['data_sha256']}",
         "libraries": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
+        "model.keras": f"SHA-256 {model_sha256}",
     }
-    if made:
-        minutes = f"{made['seconds'] / 60:.1f} minutes, {made['epochs']} epochs"
-        rows["trained on"] = f"{made['device']}, {made['cores']} cores, {made['system']}: {minutes}"
     for name, archive in data["source"]["archives"].items():
         rows[name] = f"{archive['bytes']:,} bytes, SHA-256 {archive['sha256']}"
     return rows
