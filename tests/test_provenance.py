@@ -1,4 +1,4 @@
-"""The record of where a model was trained: written once for a model, by the model's content."""
+"""The record of where a model was trained: found by the model's content."""
 
 from pathlib import Path
 
@@ -18,11 +18,13 @@ def git_repo(folder: Path) -> str:
     return run_in(folder, "git", "rev-parse", "HEAD").strip()
 
 
-def test_a_second_training_with_equal_bytes_does_not_replace_the_record(tmp_path: Path) -> None:
+def test_the_record_of_a_model_is_that_of_the_latest_training_with_equal_bytes(
+    tmp_path: Path,
+) -> None:
     model, folder = tmp_path / "model.keras", tmp_path / "origins"
     model.write_bytes(b"weights")
-    provenance.save(folder, model, provenance.current("a processor", 18, 87.04))
     provenance.save(folder, model, provenance.current("another", 18, 99.0))
+    provenance.save(folder, model, provenance.current("a processor", 18, 87.04))
     record = provenance.load(folder, model)
     assert record
     assert (record.device, record.epochs, record.seconds) == ("a processor", 18, 87.0)

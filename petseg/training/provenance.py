@@ -1,8 +1,8 @@
 """Where a model was trained: commit, device and time, which are no part of DVC's outputs.
 
 Two trainings can write the same model, byte for byte, on different machines. So these facts lie
-beside DVC's outputs, in a file that is named by the SHA-256 of the model. The first training that
-wrote a model keeps its record: a later one with the same bytes does not replace it.
+beside DVC's outputs, in a file that is named by the SHA-256 of the model. It holds the latest
+training on this machine that wrote the model.
 """
 
 import os
@@ -60,11 +60,9 @@ def git_output(*arguments: str) -> str:
 
 
 def save(folder: Path, model: Path, record: Provenance) -> None:
-    """Write the record of a model's training, unless the folder has one of this model."""
+    """Write the record of a model's training; it replaces one of a model with equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = record_path(folder, model)
-    if not path.exists():
-        files.write_json(path, asdict(record))
+    files.write_json(record_path(folder, model), asdict(record))
 
 
 def load(folder: Path, model: Path) -> Provenance | None:
