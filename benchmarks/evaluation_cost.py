@@ -53,7 +53,7 @@ def main() -> None:
         reports, target = Path(name) / "reports", Path(name) / "probabilities.npy"
         reports.mkdir()
         (reports / "history.csv").write_bytes((DATA / "model/history.csv").read_bytes())
-        folders = [DATA / "arrays", DATA / "model", name, reports, DATA / "logs/origins"]
+        folders = [DATA / "arrays", DATA / "model", name, reports]
         command = [sys.executable, "-m", "stages.report", *map(str, folders)]
         for _ in range(args.rounds):
             seconds["predicting"].append(

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from flows.workspace import processes
+from flows.workspace import processes, recipes
 from petseg import files, params
 from petseg.data import arrays
 from petseg.data.arrays import Split
@@ -87,10 +87,10 @@ def train_recipe(recipe: str, folder: Path, target: float) -> float | None:
     Returns:
         The seconds of training, or None if it ends below the target.
     """
-    _, sections = params.read_recipe(recipe)
+    sections = recipes.compose(recipes.read(recipe))
     with tempfile.TemporaryDirectory() as name:
         with (Path(name) / params.FILE).open("w") as file:
-            YAML().dump({"recipe": recipe, "recipes": {recipe: sections}}, file)
+            YAML().dump({"recipe": recipe, **sections}, file)
         command = [
             sys.executable,
             "-m",

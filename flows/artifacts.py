@@ -1,4 +1,4 @@
-"""What a flow run leaves to look at in Prefect's UI: plan, times, metrics, pictures, the report."""
+"""The artifacts of a flow run in Prefect's UI: plan, times, metrics, training, pictures, report."""
 
 import json
 import platform
@@ -11,8 +11,9 @@ from prefect import get_run_logger
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.exceptions import PrefectException
 
-from flows.workspace import git, plan
+from flows.workspace import git, plan, proposal
 from petseg import files
+from petseg.training import provenance
 
 REPORT = Path("reports/report.html")
 PICTURES = {
@@ -32,13 +33,13 @@ METRICS = Path("reports/metrics.json")
 
 
 def store(create: Callable[..., Any], artifacts: Iterable[Artifact]) -> None:
-    """Store artifacts; a server that is away costs these, never the run."""
+    """Store artifacts; if the server does not answer, these are lost and the run goes on."""
     for artifact in artifacts:
         try:
             create(**artifact)
         except (httpx.HTTPError, PrefectException) as error:
             get_run_logger().warning("artifact %s is not stored: %s", artifact["key"], error)
-            return  # the next would wait for the server as long
+            return  # the next one would wait just as long for the server
 
 
 def store_table(key: str, table: list[dict[str, Any]], description: str) -> None:
@@ -54,30 +55,44 @@ def store_plan(rows: Sequence[plan.Row]) -> None:
     store_table("plan", table, "What was to be done, and why")
 
 
-def store_results(made: Iterable[str]) -> None:
-    """Store what these outputs hold: metrics beside the last commit's, pictures, the report."""
+def store_results(outputs: Iterable[str]) -> None:
+    """Store the results that a run has written.
+
+    Args:
+        outputs: Paths, as in dvc.yaml, of the outputs of the stages that ran or were restored. Each
+            file outside of them is the same as before the run and is not stored again; with any
+            output, the training of the present model is stored.
+    """
     from petseg.report import render  # its templates cost a run in which nothing changed 0.1 s
 
-    folders = list(made)
-    here = {
+    folders = list(outputs)
+    paths = {
         path
         for path in (METRICS, REPORT, *(picture[0] for picture in PICTURES.values()))
         if any(path.is_relative_to(folder) for folder in folders) and path.exists()
     }
-    if METRICS in here:
+    if METRICS in paths:
         store_table("metrics", metric_rows(), "Metrics, and the difference to the last commit")
+    if folders and proposal.MODEL.exists():
+        store_table("training", training_rows(), "Where and in how much time the model was trained")
     store(
         create_image_artifact,
         (
             {"key": key, "image_url": render.data_uri(path.read_bytes(), kind)}
             | {"description": description}
             for key, (path, kind, description) in PICTURES.items()
-            if path in here
+            if path in paths
         ),
     )
-    if REPORT in here:
+    if REPORT in paths:
         text = f"`{REPORT.resolve()}` on `{platform.node()}`"
         store(create_markdown_artifact, [{"key": "report", "markdown": text}])
+
+
+def training_rows() -> list[dict[str, Any]]:
+    """Return one row that says where the model was trained, or that there is no record of it."""
+    record = proposal.training_record()
+    return [provenance.as_rows(record) if record else {"training": provenance.NOT_RECORDED}]
 
 
 def metric_rows() -> list[dict[str, Any]]:
@@ -87,13 +102,14 @@ def metric_rows() -> list[dict[str, Any]]:
     rows = []
     for name, now in files.read_json(METRICS).items():
         old = before.get(name)
-        measured = type(now) in (int, float) and type(old) in (int, float)  # a bool is not
+        # type() and not isinstance(): a bool is an int, but has no difference
+        numeric = type(now) in (int, float) and type(old) in (int, float)
         rows.append(
             {
                 "metric": name,
                 "last commit": "" if old is None else old,
                 "now": now,
-                "difference": f"{now - old:+.4f}" if measured else "",
+                "difference": f"{now - old:+.4f}" if numeric else "",
             }
         )
     return rows

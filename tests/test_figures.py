@@ -1,4 +1,4 @@
-"""Figures: overlays by hand, the animation, and plots that come out equal."""
+"""Figures: overlays computed by hand, the animation, and plots with equal bytes."""
 
 from pathlib import Path
 
@@ -10,22 +10,24 @@ from petseg.report import overlays, plots
 
 def test_the_error_overlay_marks_missed_pet_blue_and_false_pet_orange() -> None:
     trimap = np.array([[1, 3, 2, 2]], np.uint8)
-    found = np.array([[True, False, True, False]])
+    mask = np.array([[True, False, True, False]])
     pixels = overlays.error_overlay(
-        overlays.Example("x", np.full((1, 4, 3), 100, np.uint8), trimap, found)
+        overlays.Example("x", np.full((1, 4, 3), 100, np.uint8), trimap, mask)
     )
-    right, missed, false, left = pixels[0].astype(int).tolist()
-    assert right == left == [170, 170, 170]
+    hit, missed, false, background = pixels[0].astype(int).tolist()
+    assert hit == background == [170, 170, 170]
     assert missed[2] > missed[0]
     assert false[0] > false[2]
 
 
 def test_an_animation_has_a_frame_per_epoch_and_the_last_one_stays(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    photos, found = (
+    photos, probabilities = (
         rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((2, 16, 16, 3), (3, 2, 16, 16))
     )
-    overlays.animate(tmp_path / "a.webp", photos, np.full((2, 16, 16), 1, np.uint8), found, 0.2)
+    overlays.animate(
+        tmp_path / "a.webp", photos, np.full((2, 16, 16), 1, np.uint8), probabilities, 0.2
+    )
     with Image.open(tmp_path / "a.webp") as image:
         assert (getattr(image, "n_frames", 1), image.size) == (3, (2 * 160, 3 * 160 + 8))
         durations = []
@@ -41,20 +43,20 @@ def test_a_plot_drawn_twice_has_the_same_bytes_and_names_its_axes() -> None:
         {"threshold": "0.2", "precision": "0.5", "recall": "1"},
         {"threshold": "0.8", "precision": "1", "recall": "0.25"},
     ]
-    drawn = plots.precision_recall(rows, 0.75)
-    assert drawn == plots.precision_recall(rows, 0.75)
-    for words in ("precision", "recall", "threshold 0.75"):
-        assert f">{words}<" in drawn
+    svg = plots.precision_recall(rows, 0.75)
+    assert svg == plots.precision_recall(rows, 0.75)
+    for text in ("precision", "recall", "threshold 0.75"):
+        assert f">{text}<" in svg
 
 
-def test_a_confusion_shows_every_cells_share() -> None:
+def test_a_confusion_matrix_shows_the_share_of_every_cell() -> None:
     rows = [
-        {"truth": truth, "predicted": found, "share": share}
-        for truth, found, share in (
+        {"truth": truth, "predicted": predicted, "share": share}
+        for truth, predicted, share in (
             *(("pet", "pet", "0.9"), ("pet", "background", "0.1")),
             *(("border", "pet", "0.6"), ("border", "background", "0.4")),
         )
     ]
-    drawn = plots.confusion(rows)
+    svg = plots.confusion(rows)
     for share in ("90.0%", "10.0%", "60.0%", "40.0%"):
-        assert share in drawn
+        assert share in svg

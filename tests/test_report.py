@@ -1,4 +1,4 @@
-"""The report in a real browser: what it computes, what it shows, and text that does no harm."""
+"""The report: equal bytes from equal inputs; in a real browser its scores, controls and escaped text."""
 
 import json
 import re
@@ -12,12 +12,13 @@ import pytest
 
 from petseg import files
 from petseg.data import arrays
-from petseg.evaluation import metrics
+from petseg.data.labels import BACKGROUND, BORDER, PET
+from petseg.evaluation import metrics, thresholds
 from petseg.report import content, gallery, render
 from tests.browser import Page, opened
 from tests.conftest import run_in
 
-HARM = "<img src=x onerror=alert(1)>"
+MARKUP = "<img src=x onerror=alert(1)>"
 CARDS = "[...document.querySelectorAll('#cards figure')]"
 
 
@@ -29,7 +30,7 @@ def browser() -> Iterator[Page]:
 
 
 @pytest.fixture
-def shown(browser: Page, repo: Path) -> Page:
+def report(browser: Page, repo: Path) -> Page:
     """The tiny repo's report, loaded."""
     browser.complaints.clear()
     browser.window(1100)
@@ -38,104 +39,112 @@ def shown(browser: Page, repo: Path) -> Page:
     return browser
 
 
-def choose(shown: Page, control: str, value: str, event: str = "change") -> None:
-    """Set a control as a user does; masks are drawn in the next frame."""
-    shown.js(
-        f"(() => {{const it = document.getElementById('{control}'); it.value = {json.dumps(value)};"
-        f"it.dispatchEvent(new Event('{event}'));}})()"
+def choose(report: Page, control: str, value: str, event: str = "change") -> None:
+    """Set a control as a user does, and wait: masks are drawn in the next frame."""
+    report.js(
+        f"(() => {{const input = document.getElementById('{control}'); input.value = {json.dumps(value)};"
+        f"input.dispatchEvent(new Event('{event}'));}})()"
     )
-    shown.js("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    report.js("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def scores(folder: Path, least: int) -> dict[str, tuple[str, int]]:
-    """Return each test photo's IoU and predicted pixels at a threshold, as NumPy has them."""
+def scores(folder: Path, min_level: int) -> dict[str, tuple[str, int]]:
+    """Return each test photo's IoU and predicted pixels at a threshold, computed by NumPy."""
     test = arrays.load(folder / "data/arrays/test")
-    found = np.load(folder / "data/predictions/probabilities.npy") >= least
-    ious = np.atleast_1d(metrics.image_iou(metrics.count(np.asarray(test.trimaps), found)))
+    masks = np.load(folder / "data/predictions/probabilities.npy") >= min_level
+    ious = np.atleast_1d(metrics.image_iou(metrics.count(np.asarray(test.trimaps), masks)))
     return {
         photo.name: (f"{iou:.4f}", int(mask.sum()))
-        for photo, iou, mask in zip(test.index, ious, found, strict=True)
+        for photo, iou, mask in zip(test.index, ious, masks, strict=True)
     }
 
 
-def cards(shown: Page) -> list[dict[str, Any]]:
-    """Return what the page says of each photo, in its order."""
-    listed = "({name: f.dataset.name, iou: f.dataset.iou, found: Number(f.dataset.found)})"
-    found: list[dict[str, Any]] = shown.js(f"{CARDS}.map(f => {listed})")
-    return found
+def cards(report: Page) -> list[dict[str, Any]]:
+    """Return name, IoU and predicted pixels of each photo, in the order of the page."""
+    card = "({name: f.dataset.name, iou: f.dataset.iou, predicted: Number(f.dataset.predicted)})"
+    rows: list[dict[str, Any]] = report.js(f"{CARDS}.map(f => {card})")
+    return rows
 
 
-def test_the_slider_gives_the_masks_and_scores_that_numpy_gives(shown: Page, repo: Path) -> None:
+def test_the_slider_gives_the_masks_and_scores_that_numpy_gives(report: Page, repo: Path) -> None:
     model = files.read_json(repo / "reports/data.json")["model"]
-    assert shown.js("document.getElementById('at').textContent") == f"{model['threshold']:.2f}"
+    assert (
+        report.js("document.getElementById('threshold-value').textContent")
+        == f"{model['threshold']:.2f}"
+    )
     for level in (1, 77, 128, 255):
-        choose(shown, "threshold", str(level), "input")
-        found = {card["name"]: (card["iou"], card["found"]) for card in cards(shown)}
-        assert found == scores(repo, level)
+        choose(report, "threshold", str(level), "input")
+        page_scores = {card["name"]: (card["iou"], card["predicted"]) for card in cards(report)}
+        assert page_scores == scores(repo, level)
         row = files.read_csv(repo / "reports/thresholds.csv")[level]
-        said = shown.js("document.getElementById('all-photos').textContent")
-        assert f"IoU {float(row['iou']):.4f}, precision {float(row['precision']):.4f}" in said
-    shown.js("document.getElementById('reset').click()")
-    assert shown.js("document.getElementById('at').textContent") == f"{model['threshold']:.2f}"
-    assert shown.complaints == []
+        text = report.js("document.getElementById('all-photos').textContent")
+        assert f"IoU {float(row['iou']):.4f}, precision {float(row['precision']):.4f}" in text
+    report.js("document.getElementById('reset').click()")
+    assert (
+        report.js("document.getElementById('threshold-value').textContent")
+        == f"{model['threshold']:.2f}"
+    )
+    assert report.complaints == []
 
 
-def test_the_mask_on_the_photo_is_that_of_the_threshold(shown: Page) -> None:
-    choose(shown, "layer", "photo")
-    plain = shown.js(f"{CARDS}.map(f => f.querySelector('canvas').toDataURL())")
-    choose(shown, "layer", "prediction")
-    choose(shown, "threshold", "255", "input")
-    few = shown.js(f"{CARDS}.map(f => f.querySelector('canvas').toDataURL())")
-    choose(shown, "threshold", "1", "input")
-    everything = shown.js(f"{CARDS}.map(f => f.querySelector('canvas').toDataURL())")
+def test_the_mask_on_the_photo_is_that_of_the_threshold(report: Page) -> None:
+    choose(report, "layer", "photo")
+    plain = report.js(f"{CARDS}.map(f => f.querySelector('canvas').toDataURL())")
+    choose(report, "layer", "prediction")
+    choose(report, "threshold", "255", "input")
+    few = report.js(f"{CARDS}.map(f => f.querySelector('canvas').toDataURL())")
+    choose(report, "threshold", "1", "input")
+    everything = report.js(f"{CARDS}.map(f => f.querySelector('canvas').toDataURL())")
     assert plain != everything
     assert few != everything
 
 
-def test_photos_are_sorted_and_filtered(shown: Page, repo: Path) -> None:
+def test_photos_are_sorted_and_filtered(report: Page, repo: Path) -> None:
     rows = {row["name"]: row for row in files.read_csv(repo / "reports/per_image.csv")}
     for order, key in (("worst", 1.0), ("best", -1.0)):
-        choose(shown, "order", order)
-        values = [key * float(card["iou"]) for card in cards(shown)]
+        choose(report, "order", order)
+        values = [key * float(card["iou"]) for card in cards(report)]
         assert values == sorted(values)
-    choose(shown, "order", "name")
-    assert [card["name"] for card in cards(shown)] == sorted(rows)
+    choose(report, "order", "name")
+    assert [card["name"] for card in cards(report)] == sorted(rows)
     for control in ("species", "breed"):
         value = rows[min(rows)][control]
-        choose(shown, control, value)
-        wanted = [name for name, row in sorted(rows.items()) if row[control] == value]
-        assert [card["name"] for card in cards(shown)] == wanted
-        choose(shown, control, "")
+        choose(report, control, value)
+        names = [name for name, row in sorted(rows.items()) if row[control] == value]
+        assert [card["name"] for card in cards(report)] == names
+        choose(report, control, "")
 
 
-def test_a_click_on_a_heading_sorts_the_slices_and_another_turns_them(shown: Page) -> None:
+def test_a_click_on_a_heading_sorts_the_slices_and_another_reverses_them(report: Page) -> None:
     column = "document.querySelectorAll('table.sortable')[0]"
     read = f"[...{column}.tBodies[0].rows].map(row => Number(row.cells[3].textContent))"
-    for turned in (False, True):
-        shown.js(f"{column}.querySelectorAll('thead button')[3].click()")
-        values = shown.js(read)
-        assert values == sorted(values, reverse=turned)
-        state = shown.js(f"{column}.querySelectorAll('thead th')[3].getAttribute('aria-sort')")
-        assert state == ("descending" if turned else "ascending")
+    for descending in (False, True):
+        report.js(f"{column}.querySelectorAll('thead button')[3].click()")
+        values = report.js(read)
+        assert values == sorted(values, reverse=descending)
+        state = report.js(f"{column}.querySelectorAll('thead th')[3].getAttribute('aria-sort')")
+        assert state == ("descending" if descending else "ascending")
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_page_fits_its_window_by_day_and_night(shown: Page, width: int, dark: bool) -> None:
-    shown.window(width, dark=dark)
-    assert shown.js("document.documentElement.scrollWidth") <= width
-    background = shown.js("getComputedStyle(document.body).backgroundColor")
+def test_the_page_fits_its_window_in_light_and_dark_colours(
+    report: Page, width: int, dark: bool
+) -> None:
+    report.window(width, dark=dark)
+    assert report.js("document.documentElement.scrollWidth") <= width
+    background = report.js("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
-    assert len(shown.screenshot()) > 20_000
-    assert shown.complaints == []
+    assert len(report.screenshot()) > 20_000
+    assert report.complaints == []
 
 
-def test_every_picture_has_words_and_every_control_a_name(shown: Page) -> None:
-    assert shown.js("[...document.images].filter(image => !image.alt).length") == 0
-    assert shown.js(f"{CARDS}.every(f => f.querySelector('canvas').getAttribute('aria-label'))")
+def test_every_picture_has_a_text_and_every_control_a_name(report: Page) -> None:
+    assert report.js("[...document.images].filter(image => !image.alt).length") == 0
+    assert report.js(f"{CARDS}.every(f => f.querySelector('canvas').getAttribute('aria-label'))")
     nameless = "[...document.querySelectorAll('input, select')].filter(it => !it.labels.length)"
-    assert shown.js(f"{nameless}.length") == 0
-    assert shown.js("[...document.querySelectorAll('button')].every(it => it.textContent.trim())")
+    assert report.js(f"{nameless}.length") == 0
+    assert report.js("[...document.querySelectorAll('button')].every(it => it.textContent.trim())")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -171,22 +180,24 @@ def test_without_javascript_there_are_photos_and_every_number(browser: Page, rep
     assert f"{iou:.4f}" in names
 
 
-def test_names_with_markup_in_them_do_no_harm(browser: Page, repo: Path, tmp_path: Path) -> None:
+def test_names_with_markup_in_them_are_shown_as_text(
+    browser: Page, repo: Path, tmp_path: Path
+) -> None:
     shutil.copytree(repo / "data", tmp_path / "data")
     shutil.copytree(repo / "reports", tmp_path / "reports")
     shutil.copy(repo / "params.yaml", tmp_path)
     row = arrays.read_index(tmp_path / "data/arrays/test")[0]
     for path in [tmp_path / "data/arrays/test/index.csv", *(tmp_path / "reports").glob("*.csv")]:
-        text = path.read_text().replace(row.name, HARM)
+        text = path.read_text().replace(row.name, MARKUP)
         path.unlink()
-        path.write_text(text.replace(row.breed, f"{HARM}|`"))
-    folders = ("data/arrays", "data/model", "data/predictions", "reports", "data/logs/origins")
+        path.write_text(text.replace(row.breed, f"{MARKUP}|`"))
+    folders = ("data/arrays", "data/model", "data/predictions", "reports")
     command = ("python", "-m", "stages.report", *(str(tmp_path / name) for name in folders))
     run_in(repo, *command)
     browser.complaints.clear()
     browser.open(tmp_path / "reports/report.html")
     browser.until("!document.getElementById('gallery').hidden")
-    assert HARM in [card["name"] for card in cards(browser)]
+    assert MARKUP in [card["name"] for card in cards(browser)]
     assert browser.js("document.querySelectorAll('img[src=x]').length") == 0
     assert browser.complaints == []
     card = (tmp_path / "reports/model_card.md").read_text()
@@ -194,9 +205,9 @@ def test_names_with_markup_in_them_do_no_harm(browser: Page, repo: Path, tmp_pat
 
 
 def test_the_gallery_takes_the_worst_the_best_and_the_most_uncertain_in_turn() -> None:
-    ious, doubts = np.array([0.9, 0.1, 0.5, 0.7]), np.array([0.1, 0.2, 0.9, 0.3])
-    assert gallery.choose(ious, doubts, 3) == [1, 0, 2]
-    assert gallery.choose(ious, doubts, 300) == [1, 0, 2, 3]
+    ious, uncertainties = np.array([0.9, 0.1, 0.5, 0.7]), np.array([0.1, 0.2, 0.9, 0.3])
+    assert gallery.choose_rows(ious, uncertainties, 3) == [1, 0, 2]
+    assert gallery.choose_rows(ious, uncertainties, 300) == [1, 0, 2, 3]
 
 
 def test_uncertainty_is_the_mean_entropy_in_bits() -> None:
@@ -205,13 +216,69 @@ def test_uncertainty_is_the_mean_entropy_in_bits() -> None:
     assert gallery.uncertainty(half).tolist() == pytest.approx([0, 0.7219], abs=1e-4)
 
 
-def test_where_a_model_came_from_is_told_or_said_to_be_unknown(repo: Path) -> None:
-    html = (repo / "reports/report.html").read_text()
-    commit = run_in(repo, "git", "rev-list", "--max-parents=0", "HEAD").strip()
-    assert "2 epochs" in html
-    assert commit[:12] in html or "not known" in html
+def test_a_photo_of_the_gallery_holds_probability_and_class_of_every_pixel() -> None:
+    trimap = np.array([[PET, BACKGROUND], [BORDER, PET]], np.uint8)
+    pixels = gallery.pack(trimap, np.array([[254, 1], [77, 0]], np.uint8))
+    assert pixels.tolist() == [[[254, 255, 0], [1, 0, 0]], [[77, 128, 0], [0, 255, 0]]]
+
+
+def test_the_page_takes_levels_and_shades_from_their_owners(report: Page) -> None:
+    assert report.js("controls.threshold.max") == str(thresholds.LEVELS - 1)
+    assert report.js("thresholds.length") == thresholds.LEVELS
+    assert report.js("SHADES") == {"background": 0, "border": 128, "pet": 255}
+    script = (Path(render.__file__).parent / "report.js").read_text()
+    # digits of colours are allowed: [0, 158, 115, 0.6]
+    assert not re.search(r"\b(255|256|128)\b", re.sub(r"\[[\d., ]+\]", "", script))
+
+
+OUTPUTS = ("reports/report.html", "reports/model_card.md", "reports/figures")
+
+
+def output_bytes(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file that the report stage writes, by path."""
+    paths = [path for name in OUTPUTS for path in ((folder / name), *(folder / name).glob("*"))]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def test_the_report_has_equal_bytes_at_another_path_and_commit_and_without_logs(
+    repo: Path, tmp_path: Path
+) -> None:
+    assert list((repo / "data/logs/origins").iterdir())
+    copy = Path(shutil.copytree(repo, tmp_path / "another path", symlinks=True))
+    shutil.rmtree(copy / "data/logs")
+    (copy / "notes.txt").write_text("another commit")
+    run_in(copy, "git", "add", "notes.txt")
+    run_in(copy, "git", "commit", "-qm", "another")
+    for folder in (repo, copy):
+        run_in(folder, "dvc", "repro", "--force", "--single-item", "report")
+        assert run_in(folder, "git", "status", "--porcelain") == ""
+    assert len(output_bytes(repo)) == 12
+    assert output_bytes(repo) == output_bytes(copy)
+
+
+def test_page_and_card_name_what_made_the_model_by_its_content(repo: Path) -> None:
     data = files.read_json(repo / "reports/data.json")
-    assert (
-        content.provenance_rows(data, {}, official=False)["trained on"]
-        == "not known: on another machine"
-    )
+    model = data["model"]
+    rows = content.model_rows(data, official=False, model_sha256="0a1b")
+    assert rows["recipe"] == "tiny"
+    assert rows["official data"] == "no"
+    assert rows["epoch"] == f"{model['epoch']}, the best on validation"
+    assert rows["model.keras"] == "SHA-256 0a1b"
+    html = (repo / "reports/report.html").read_text()
+    digest = files.sha256(repo / "data/model/model.keras")
+    card = (repo / "reports/model_card.md").read_text()
+    assert f"SHA-256 {digest}" in html
+    for text in (html, card):
+        assert model["data_sha256"] in text
+        assert f"{model['threshold']:.4f}" in text
+        assert f"epoch {model['epoch']}, the best by validation IoU" in text
+        assert all(f"{name} {version}" in text for name, version in model["versions"].items())
+        assert "epochs: 2" in text
+
+
+def test_the_example_of_the_model_card_runs(repo: Path) -> None:
+    card = (repo / "reports/model_card.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    photos = "import numpy as np\nphotos = np.zeros((3, 32, 32, 3), np.uint8)\n"
+    output = run_in(repo, "python", "-c", f"{photos}{example}print(masks.dtype, masks.shape)")
+    assert output.splitlines()[-1] == "bool (3, 32, 32)"

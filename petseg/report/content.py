@@ -1,4 +1,4 @@
-"""What the report shows: numbers, plots, photos and provenance, ready for the templates."""
+"""The content of the report, ready for the templates: numbers, plots, photos and what made the model."""
 
 import io
 from collections.abc import Mapping
@@ -12,10 +12,139 @@ from ruamel.yaml import YAML
 
 from petseg import files, params
 from petseg.data.arrays import Split
-from petseg.evaluation import metrics
+from petseg.evaluation import metrics, thresholds
 from petseg.report import gallery, overlays, plots, render
 
+Tables = Mapping[str, files.Rows]
+TABLES = (
+    *("calibration", "confusion", "history", "intervals", "per_image"),
+    *("rejected", "slices", "suspects", "thresholds"),
+)
 EXAMPLES = 4  # photos in each of the best, median and worst, drawn for the figures
+MAX_ROWS = 50  # rows that the page shows of a table that grows with the data
+
+
+def read_tables(reports: Path) -> dict[str, files.Rows]:
+    """Return the rows of each CSV that the report shows."""
+    return {name: files.read_csv(reports / f"{name}.csv") for name in TABLES}
+
+
+def shared_content(reports: Path, tables: Tables) -> dict[str, Any]:
+    """Return what both the page and the model card show."""
+    numbers, data = (files.read_json(reports / f"{name}.json") for name in ("metrics", "data"))
+    recipe, document = params.active_recipe(), params.read_yaml(params.FILE)
+    sections = {key: document[key] for key in document if key not in ("recipe", "gate")}
+    headline = render.headline(numbers, tables["intervals"])
+    return {
+        "recipe": recipe,
+        "sections": sections,
+        "parameters": as_yaml(sections),
+        "numbers": numbers,
+        "official": numbers["official_data"],
+        "headline": headline,
+        "iou": headline[0][0],
+        "data": data,
+        "slices": tables["slices"],
+        "suspects": tables["suspects"],
+    }
+
+
+def as_yaml(sections: Mapping[str, Any]) -> str:
+    """Return a recipe's sections as YAML."""
+    stream = io.StringIO()
+    YAML(typ="safe", pure=True).dump(dict(sections), stream)
+    return stream.getvalue().rstrip()
+
+
+def page_tables(tables: Tables) -> dict[str, Any]:
+    """Return the tables that the page alone shows, and how many rows it shows of a long one."""
+    return {
+        "threshold_rows": [
+            {column: float(value) for column, value in row.items()} for row in tables["thresholds"]
+        ],
+        "confusion_rows": tables["confusion"],
+        "rejected": tables["rejected"],
+        "max_rows": MAX_ROWS,
+    }
+
+
+def model_rows(data: Mapping[str, Any], official: bool, model_sha256: str) -> dict[str, str]:
+    """Return what made the model, by its content: nothing of it differs between equal trainings."""
+    model = data["model"]
+    rows = {
+        "recipe": model["recipe"],
+        "official data": "yes" if official else "no",
+        "epoch": f"{model['epoch']}, the best on validation",
+        "threshold": f"{model['threshold']:.4f}, the best on validation",
+        "border in training": model["border"],
+        "training data": f"SHA-256 {model['data_sha256']}",
+        "libraries": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
+        "model.keras": f"SHA-256 {model_sha256}",
+    }
+    for name, archive in data["source"]["archives"].items():
+        rows[name] = f"{archive['bytes']:,} bytes, SHA-256 {archive['sha256']}"
+    return rows
+
+
+def write_plots(figures: Path, tables: Tables, model: Mapping[str, Any]) -> dict[str, str]:
+    """Write the plots as SVG; return each as a data URI, by name."""
+    threshold = model["threshold"]
+    svgs = {
+        "curves": plots.curves(tables["history"], model["epoch"]),
+        "precision_recall": plots.precision_recall(tables["thresholds"], threshold),
+        "sweep": plots.sweep(tables["thresholds"], threshold),
+        "reliability": plots.reliability(tables["calibration"]),
+        "confusion": plots.confusion(tables["confusion"]),
+    }
+    for name, svg in svgs.items():
+        files.write_text(figures / f"{name}.svg", svg)
+    return {name: render.data_uri(svg.encode(), "image/svg+xml") for name, svg in svgs.items()}
+
+
+def write_animation(path: Path, snapshots: Path, seconds: float) -> str:
+    """Write the animation of the training, `seconds` per epoch; return it as a data URI."""
+    with np.load(snapshots, allow_pickle=False) as epochs:
+        overlays.animate(
+            path, epochs["photos"], epochs["trimaps"], epochs["probabilities"], seconds
+        )
+    return render.data_uri(path.read_bytes(), "image/webp")
+
+
+def write_photos(
+    figures: Path,
+    test: Split,
+    probabilities: UInt8[np.ndarray, "n size size"],
+    tables: Tables,
+    model: Mapping[str, Any],
+    limit: int,
+) -> dict[str, Any]:
+    """Write the figures of test photos; return them and the gallery, as the page's template takes them.
+
+    Args:
+        figures: Folder to write the figures to.
+        test: The test split.
+        probabilities: Of pet, in 1/255, in the order of the split.
+        tables: The rows of each CSV; `per_image` is used.
+        model: The model's metadata; `threshold` is used.
+        limit: Photos that the gallery may have.
+    """
+    min_level = thresholds.min_level(model["threshold"])
+    ious, uncertainties = image_ious(tables["per_image"], test), gallery.uncertainty(probabilities)
+    examples = {
+        name: [example(test, probabilities, row, min_level, ious[row]) for row in rows]
+        for name, rows in example_rows(test, ious).items()
+    }
+    rows = gallery.choose_rows(ious, uncertainties, limit)
+    photos = gallery.gallery_photos(test, probabilities, rows, uncertainties)
+    return {
+        "static_figures": write_example_figures(figures, examples),
+        "min_level": min_level,
+        "max_level": thresholds.LEVELS - 1,
+        "shades": gallery.SHADES_BY_NAME,
+        "photos": [asdict(photo) for photo in photos],
+        "gallery_species": sorted({photo.species for photo in photos}),
+        "gallery_breeds": sorted({photo.breed for photo in photos}),
+    }
 
 
 def image_ious(rows: files.Rows, test: Split) -> Float64[np.ndarray, "n"]:
@@ -25,7 +154,7 @@ def image_ious(rows: files.Rows, test: Split) -> Float64[np.ndarray, "n"]:
     return np.array([by_name[photo.name] for photo in test.index])
 
 
-def choose(test: Split, ious: Float64[np.ndarray, "n"]) -> dict[str, list[int]]:
+def example_rows(test: Split, ious: Float64[np.ndarray, "n"]) -> dict[str, list[int]]:
     """Return a few rows of the test split: the best, those around the median, the worst first."""
     ranked = sorted(range(len(test)), key=lambda row: (-ious[row], test.index[row].name))
     middle = max(0, (len(ranked) - EXAMPLES) // 2)
@@ -37,126 +166,34 @@ def choose(test: Split, ious: Float64[np.ndarray, "n"]) -> dict[str, list[int]]:
 
 
 def example(
-    test: Split, probabilities: UInt8[np.ndarray, "n size size"], row: int, least: int, iou: float
+    test: Split,
+    probabilities: UInt8[np.ndarray, "n size size"],
+    row: int,
+    min_level: int,
+    iou: float,
 ) -> overlays.Example:
-    """Return one test photo as the figures show it."""
+    """Return one test photo as the figures show it; pixels from `min_level`/255 on are pet."""
     return overlays.Example(
         f"{test.index[row].name}, IoU {iou:.3f}",
         np.asarray(test.photos[row]),
         np.asarray(test.trimaps[row]),
-        np.asarray(probabilities[row]) >= least,
+        np.asarray(probabilities[row]) >= min_level,
     )
 
 
-def overview(shown: dict[str, list[overlays.Example]]) -> list[overlays.Example]:
-    """Return a few examples of different quality for one picture: the README's."""
-    return [*shown["Best"][:1], *shown["Median"][:2], *shown["Worst"][:1]]
-
-
-def write_plots(
-    pictures: Path, found: Mapping[str, files.Rows], model: Mapping[str, Any]
-) -> dict[str, str]:
-    """Write the plots as SVG; return each as an address for the page."""
-    threshold = model["threshold"]
-    made = {
-        "curves": plots.curves(found["history"], model["epoch"]),
-        "precision_recall": plots.precision_recall(found["thresholds"], threshold),
-        "sweep": plots.sweep(found["thresholds"], threshold),
-        "reliability": plots.reliability(found["calibration"]),
-        "confusion": plots.confusion(found["confusion"]),
-    }
-    for name, svg in made.items():
-        files.write_text(pictures / f"{name}.svg", svg)
-    return {name: render.data_uri(svg.encode(), "image/svg+xml") for name, svg in made.items()}
-
-
-def write_photo_figures(
-    pictures: Path, shown: dict[str, list[overlays.Example]]
+def write_example_figures(
+    figures: Path, examples: dict[str, list[overlays.Example]]
 ) -> list[tuple[str, str]]:
-    """Write the pictures of a few test photos; return the worst and the best as addresses."""
-    made = {name: overlays.gallery(rows) for name, rows in shown.items()}
-    for name, png in {**made, "Overview": overlays.gallery(overview(shown))}.items():
-        (pictures / f"{name.lower()}.png").write_bytes(png)
-    return [(name, render.compressed_png(made[name])) for name in ("Worst", "Best")]
+    """Write a figure of each group of examples, and one of all for the README.
+
+    Returns the worst and the best as (name, data URI), for the page without JavaScript.
+    """
+    pngs = {name: overlays.example_grid(group) for name, group in examples.items()}
+    for name, png in {**pngs, "Overview": overlays.example_grid(overview(examples))}.items():
+        (figures / f"{name.lower()}.png").write_bytes(png)
+    return [(name, render.compressed_png(pngs[name])) for name in ("Worst", "Best")]
 
 
-def write_animation(path: Path, snapshots: Path, seconds: float) -> str:
-    """Write the animation of the training; return it as an address."""
-    with np.load(snapshots, allow_pickle=False) as seen:
-        overlays.animate(path, seen["photos"], seen["trimaps"], seen["probabilities"], seconds)
-    return render.data_uri(path.read_bytes(), "image/webp")
-
-
-def provenance_rows(
-    data: Mapping[str, Any], made: Mapping[str, Any], official: bool
-) -> dict[str, str]:
-    """Return how the model was made, in words."""
-    model = data["model"]
-    rows = {
-        "recipe": model["recipe"],
-        "official data": "yes" if official else "no",
-        "git commit": made.get("commit") or "not known",
-        "trained on": "not known: on another machine",
-        "threshold": f"{model['threshold']:.4f}, the best on validation",
-        "border in training": model["border"],
-        "training data": f"SHA-256 {model['data_sha256']}",
-        "libraries": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
-    }
-    if made:
-        minutes = f"{made['seconds'] / 60:.1f} minutes, {made['epochs']} epochs"
-        rows["trained on"] = f"{made['device']}, {made['cores']} cores, {made['system']}: {minutes}"
-    for name, archive in data["source"]["archives"].items():
-        rows[name] = f"{archive['bytes']:,} bytes, SHA-256 {archive['sha256']}"
-    return rows
-
-
-def as_yaml(sections: Mapping[str, Any]) -> str:
-    """Return a recipe's sections as YAML."""
-    stream = io.StringIO()
-    YAML(typ="safe", pure=True).dump(dict(sections), stream)
-    return stream.getvalue().rstrip()
-
-
-def shared_content(reports: Path, found: Mapping[str, files.Rows]) -> dict[str, Any]:
-    """Return what page and model card both tell."""
-    numbers, data = (files.read_json(reports / f"{name}.json") for name in ("metrics", "data"))
-    recipe, document = params.active_recipe(), params.read_yaml(params.FILE)
-    sections = {key: document[key] for key in document if key not in ("recipe", "gate")}
-    headline = render.headline(numbers, found["intervals"])
-    return {
-        "recipe": recipe,
-        "sections": sections,
-        "parameters": as_yaml(sections),
-        "numbers": numbers,
-        "official": numbers["official_data"],
-        "headline": headline,
-        "iou": headline[0][0],
-        "data": data,
-        "slices": found["slices"],
-        "suspects": found["suspects"],
-    }
-
-
-def photo_content(
-    test: Split,
-    probabilities: UInt8[np.ndarray, "n size size"],
-    per_image: files.Rows,
-    least: int,
-    limit: int,
-    pictures: Path,
-) -> dict[str, Any]:
-    """Write the pictures of test photos; return them and the gallery as the page takes them."""
-    ious, doubts = image_ious(per_image, test), gallery.uncertainty(probabilities)
-    shown = {
-        name: [example(test, probabilities, row, least, ious[row]) for row in rows]
-        for name, rows in choose(test, ious).items()
-    }
-    chosen = gallery.choose(ious, doubts, limit)
-    shots = gallery.gallery_photos(test, probabilities, chosen, doubts)
-    return {
-        "still": write_photo_figures(pictures, shown),
-        "least": least,
-        "shots": [asdict(shot) for shot in shots],
-        "shown_species": sorted({shot.species for shot in shots}),
-        "shown_breeds": sorted({shot.breed for shot in shots}),
-    }
+def overview(examples: dict[str, list[overlays.Example]]) -> list[overlays.Example]:
+    """Return a few examples of different quality for one picture: the README's."""
+    return [*examples["Best"][:1], *examples["Median"][:2], *examples["Worst"][:1]]

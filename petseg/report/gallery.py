@@ -7,14 +7,20 @@ from jaxtyping import Float64, UInt8
 
 from petseg.data.arrays import Split
 from petseg.data.labels import BACKGROUND, BORDER, PET
+from petseg.evaluation.thresholds import LEVELS
 from petseg.report import render
-from petseg.report.render import QUALITY
 
 CHUNK = 256  # photos read at a time
-SHADES = {BACKGROUND: 0, BORDER: 128, PET: 255}  # of the trimap's classes in the packed picture
+
+SHADES = {BACKGROUND: 0, BORDER: 128, PET: 255}  # of green, a class of the trimap each
+SHADES_BY_NAME = {  # for the page's script
+    "background": SHADES[BACKGROUND],
+    "border": SHADES[BORDER],
+    "pet": SHADES[PET],
+}
 
 # the entropy in bits of a pixel that is pet with a probability of 0/255, 1/255, …
-P = np.clip(np.arange(256) / 255, 1e-12, 1 - 1e-12)
+P = np.clip(np.arange(LEVELS) / (LEVELS - 1), 1e-12, 1 - 1e-12)
 ENTROPY = -(P * np.log2(P) + (1 - P) * np.log2(1 - P))
 
 
@@ -26,24 +32,24 @@ class GalleryPhoto:
     breed: str
     species: str
     uncertainty: float  # mean entropy of its pixels, bits, 0–1
-    photo: str  # WebP as a data address
-    packed: str  # lossless WebP as a data address: probability in red, trimap in green
+    photo: str  # WebP as a data URI
+    packed: str  # lossless WebP as a data URI: probability in red, trimap in green
 
 
 def uncertainty(probabilities: UInt8[np.ndarray, "n size size"]) -> Float64[np.ndarray, "n"]:
-    """Return the mean entropy of each photo's pixels in bits, 0–1, reading a part at a time."""
-    parts = [
+    """Return the mean entropy of each photo's pixels in bits, 0–1, reading `CHUNK` photos at a time."""
+    means = [
         ENTROPY[probabilities[start : start + CHUNK]].mean(axis=(1, 2))
         for start in range(0, len(probabilities), CHUNK)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(means)
 
 
-def choose(
-    ious: Float64[np.ndarray, "n"], doubts: Float64[np.ndarray, "n"], limit: int
+def choose_rows(
+    ious: Float64[np.ndarray, "n"], uncertainties: Float64[np.ndarray, "n"], limit: int
 ) -> list[int]:
     """Return at most `limit` rows: the worst, the best and the most uncertain in turn."""
-    orders = [np.argsort(key, kind="stable").tolist() for key in (ious, -ious, -doubts)]
+    orders = [np.argsort(key, kind="stable").tolist() for key in (ious, -ious, -uncertainties)]
     in_turn = [row for three in zip(*orders, strict=True) for row in three]
     return list(dict.fromkeys(in_turn))[:limit]
 
@@ -52,28 +58,28 @@ def gallery_photos(
     test: Split,
     probabilities: UInt8[np.ndarray, "n size size"],
     rows: list[int],
-    doubts: Float64[np.ndarray, "n"],
+    uncertainties: Float64[np.ndarray, "n"],
 ) -> list[GalleryPhoto]:
-    """Return these rows of the test split, packed."""
+    """Return these rows of the test split as photos of the gallery."""
     return [
         GalleryPhoto(
             test.index[row].name,
             test.index[row].breed,
             test.index[row].species,
-            round(float(doubts[row]), 4),
-            render.webp_data_uri(np.asarray(test.photos[row]), quality=QUALITY),
+            round(float(uncertainties[row]), 4),
+            render.webp_data_uri(np.asarray(test.photos[row]), render.QUALITY),
             render.webp_data_uri(
-                packed(np.asarray(test.trimaps[row]), np.asarray(probabilities[row]))
+                pack(np.asarray(test.trimaps[row]), np.asarray(probabilities[row]))
             ),
         )
         for row in rows
     ]
 
 
-def packed(
+def pack(
     trimap: UInt8[np.ndarray, "size size"], probability: UInt8[np.ndarray, "size size"]
 ) -> UInt8[np.ndarray, "size size 3"]:
     """Return a picture with the probability in red and the trimap's classes as shades of green."""
-    shades = np.zeros(256, np.uint8)
+    shades = np.zeros(max(SHADES) + 1, np.uint8)
     shades[list(SHADES)] = list(SHADES.values())
     return np.stack([probability, shades[trimap], np.zeros_like(probability)], axis=-1)

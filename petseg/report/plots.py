@@ -1,4 +1,4 @@
-"""Arrays → pictures: the curves, the galleries with their overlays, the animation's frames."""
+"""The plots of the report and of a review as SVG: training curves, thresholds, reliability, confusion."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -10,12 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Row = dict[str, str]
-BLUE, ORANGE, GREEN, INK = (
-    (0, 114, 178),
-    (230, 120, 0),
-    (0, 158, 115),
-    (36, 41, 47),
-)  # Okabe and Ito's
+# Okabe and Ito's palette, which people with colour blindness can read; the orange is darker than theirs
+BLUE, ORANGE, GREEN = (0, 114, 178), (230, 120, 0), (0, 158, 115)
+INK = (36, 41, 47)
 CURVES = {
     "loss": "Loss",
     "accuracy": "Pixel accuracy",
@@ -27,29 +24,29 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
-    "svg.hashsalt": "petseg",  # equal figures, equal bytes
+    "svg.hashsalt": "petseg",  # without it, equal figures differ in the names of their parts
     "svg.fonttype": "none",
 }
 
 
-def fraction(colour: tuple[int, int, int]) -> tuple[float, float, float]:
-    """Return an RGB colour of 0–255 as matplotlib takes it."""
+def to_fractions(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Return an RGB colour of 0–255 as fractions of 0–1, as matplotlib takes it."""
     red, green, blue = colour
     return red / 255, green / 255, blue / 255
 
 
 def draw_line(axis: Axes, history: Sequence[Row], column: str, label: str, first: bool) -> None:
-    """Draw one column of a history by epoch, as the first or the second line."""
+    """Draw one column of a history by epoch, in the style of the first or the second line."""
     epochs = [int(row["epoch"]) for row in history]
-    shape: Any = {"marker": "o", "ls": "-"} if first else {"marker": "s", "ls": "--"}
-    colour = fraction(BLUE if first else ORANGE)
+    style: Any = {"marker": "o", "ls": "-"} if first else {"marker": "s", "ls": "--"}
+    colour = to_fractions(BLUE if first else ORANGE)
     axis.plot(
-        epochs, [float(row[column]) for row in history], color=colour, ms=3, label=label, **shape
+        epochs, [float(row[column]) for row in history], color=colour, ms=3, label=label, **style
     )
 
 
 def by_epoch(draw: Callable[[Axes, str], None]) -> str:
-    """Return an SVG with three plots by epoch; `draw(axis, name)` fills the one of a quantity."""
+    """Return an SVG with a plot by epoch for each of `CURVES`; `draw(axis, name)` fills one."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 3.2), layout="constrained")
         for axis, (name, title) in zip(figure.subplots(1, 3), CURVES.items(), strict=True):
@@ -60,13 +57,14 @@ def by_epoch(draw: Callable[[Axes, str], None]) -> str:
         return svg(figure)
 
 
-def curves(history: Sequence[Row], kept: int) -> str:
-    """Return an SVG with loss, accuracy and IoU by epoch; a line marks the epoch kept."""
+def curves(history: Sequence[Row], best_epoch: int) -> str:
+    """Return an SVG with loss, accuracy and IoU by epoch; a vertical line marks the best epoch."""
 
     def draw(axis: Axes, name: str) -> None:
         draw_line(axis, history, name, "training", first=True)
         draw_line(axis, history, f"val_{name}", "validation", first=False)
-        axis.axvline(kept, color=fraction(INK), lw=0.8, ls=":", label=f"kept: epoch {kept}")
+        label = f"model: epoch {best_epoch}"
+        axis.axvline(best_epoch, color=to_fractions(INK), lw=0.8, ls=":", label=label)
 
     return by_epoch(draw)
 
@@ -81,7 +79,7 @@ def two_histories(base: Sequence[Row], head: Sequence[Row]) -> str:
     return by_epoch(draw)
 
 
-def plot(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+def unit_plot(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """Return a figure of one plot, legible at half the page's width, with both axes from 0 to 1."""
     figure = Figure(figsize=(4.8, 3.8), layout="constrained")
     axis = figure.subplots()
@@ -94,22 +92,22 @@ def column(rows: Sequence[Row], name: str) -> list[float]:
     return [float(row[name]) for row in rows]
 
 
-def at(rows: Sequence[Row], threshold: float) -> Row:
-    """Return the row of the threshold in use."""
+def nearest_row(rows: Sequence[Row], threshold: float) -> Row:
+    """Return the row whose threshold is nearest to the one in use."""
     return min(rows, key=lambda row: abs(float(row["threshold"]) - threshold))
 
 
 def precision_recall(rows: Sequence[Row], threshold: float) -> str:
     """Return an SVG of the precision–recall curve with the threshold in use marked."""
     with mpl.rc_context(STYLE):
-        figure, axis = plot("Precision and recall", "recall", "precision")
-        axis.plot(column(rows, "recall"), column(rows, "precision"), color=fraction(BLUE))
-        used = at(rows, threshold)
+        figure, axis = unit_plot("Precision and recall", "recall", "precision")
+        axis.plot(column(rows, "recall"), column(rows, "precision"), color=to_fractions(BLUE))
+        row = nearest_row(rows, threshold)
         axis.plot(
-            float(used["recall"]),
-            float(used["precision"]),
+            float(row["recall"]),
+            float(row["precision"]),
             "o",
-            color=fraction(ORANGE),
+            color=to_fractions(ORANGE),
             label=f"threshold {threshold:.2f}",
         )
         axis.legend(frameon=False, loc="lower left")
@@ -121,11 +119,13 @@ def sweep(rows: Sequence[Row], threshold: float) -> str:
     lines = {"iou": ("IoU", BLUE, "-"), "dice": ("Dice", ORANGE, "--")}
     lines |= {"accuracy": ("accuracy", GREEN, ":")}
     with mpl.rc_context(STYLE):
-        figure, axis = plot("By threshold", "threshold", "score")
+        figure, axis = unit_plot("By threshold", "threshold", "score")
         for name, (label, colour, style) in lines.items():
             values = column(rows, name)
-            axis.plot(column(rows, "threshold"), values, style, color=fraction(colour), label=label)
-        axis.axvline(threshold, color=fraction(INK), lw=0.8, label=f"in use: {threshold:.2f}")
+            axis.plot(
+                column(rows, "threshold"), values, style, color=to_fractions(colour), label=label
+            )
+        axis.axvline(threshold, color=to_fractions(INK), lw=0.8, label=f"in use: {threshold:.2f}")
         axis.legend(frameon=False, loc="lower center")
         return svg(figure)
 
@@ -133,16 +133,16 @@ def sweep(rows: Sequence[Row], threshold: float) -> str:
 def reliability(rows: Sequence[Row]) -> str:
     """Return an SVG of the reliability diagram, with the share of pixels in each bin below it."""
     with mpl.rc_context(STYLE):
-        figure, axis = plot("Reliability", "probability of pet", "share that is pet")
-        axis.plot((0, 1), (0, 1), ":", color=fraction(INK), lw=1, label="calibrated")
+        figure, axis = unit_plot("Reliability", "probability of pet", "share that is pet")
+        axis.plot((0, 1), (0, 1), ":", color=to_fractions(INK), lw=1, label="calibrated")
         pixels = column(rows, "pixels")
         lefts, rights = column(rows, "from"), column(rows, "to")
         axis.bar(
             lefts,
-            [each / sum(pixels) for each in pixels],
+            [count / sum(pixels) for count in pixels],
             [right - left for left, right in zip(lefts, rights, strict=True)],
             align="edge",
-            color=fraction(INK),
+            color=to_fractions(INK),
             alpha=0.2,
             label="share of pixels",
         )
@@ -150,7 +150,7 @@ def reliability(rows: Sequence[Row]) -> str:
             column(rows, "probability"),
             column(rows, "pet"),
             "o-",
-            color=fraction(BLUE),
+            color=to_fractions(BLUE),
             label="model",
         )
         axis.legend(frameon=False, loc="upper left")
@@ -158,20 +158,20 @@ def reliability(rows: Sequence[Row]) -> str:
 
 
 def confusion(rows: Sequence[Row]) -> str:
-    """Return an SVG of the shares of each truth by prediction."""
+    """Return an SVG of the confusion matrix: for each true class, the share of each prediction."""
     truths = list(dict.fromkeys(row["truth"] for row in rows))
-    found = list(dict.fromkeys(row["predicted"] for row in rows))
+    predictions = list(dict.fromkeys(row["predicted"] for row in rows))
     shares = {(row["truth"], row["predicted"]): float(row["share"]) for row in rows}
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure = Figure(figsize=(4.8, 3.8), layout="constrained")
         axis = figure.subplots()
-        cells = np.array([[shares[truth, each] for each in found] for truth in truths])
-        axis.imshow(cells, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for (line, place), share in np.ndenumerate(cells):
-            ink = "white" if share > 0.5 else "black"
-            axis.text(place, line, f"{share:.1%}", ha="center", va="center", color=ink)
+        matrix = np.array([[shares[truth, guess] for guess in predictions] for truth in truths])
+        axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (row, column_number), share in np.ndenumerate(matrix):
+            colour = "white" if share > 0.5 else "black"
+            axis.text(column_number, row, f"{share:.1%}", ha="center", va="center", color=colour)
         axis.set(title="Pixels by truth", xlabel="predicted", ylabel="truth")
-        axis.set_xticks(range(len(found)), found)
+        axis.set_xticks(range(len(predictions)), predictions)
         axis.set_yticks(range(len(truths)), truths)
         return svg(figure)
 

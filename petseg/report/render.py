@@ -1,4 +1,4 @@
-"""Numbers and pictures → the HTML report and the model card, from the templates of this package."""
+"""Fills in the library's templates, and turns pictures into data URIs for pages."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from PIL import Image
 from petseg import markup
 from petseg.evaluation.metrics import METRICS
 
-TEMPLATES = Path(__file__).parent.parent  # of the library: report/ and review/ have some
+TEMPLATES = Path(__file__).parent.parent  # the library's folder: report/ and review/ have templates
 QUALITY = 60  # of the photos, 0–100
 
 
@@ -46,8 +46,8 @@ def headline(
     ]
 
 
-def render(template: str, **facts: Any) -> str:
-    """Return a template filled in; in HTML, text from the data is escaped."""
+def render(template: str, **values: Any) -> str:
+    """Return a template filled in with values; in HTML, text from the data is escaped."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=template.endswith(".html.j2"),
@@ -56,28 +56,28 @@ def render(template: str, **facts: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["cell"] = markup.table_cell
-    return environment.get_template(template).render(**facts)
+    return environment.get_template(template).render(**values)
 
 
 def trusted_svg(svg: str) -> Markup:
-    """Mark an SVG of our own as safe to stand in the page."""
-    return Markup(svg)  # noqa: S704 - made by figures.py from numbers
+    """Mark an SVG of this project as safe, so that a template does not escape it."""
+    return Markup(svg)  # noqa: S704 - drawn by plots.py from numbers
 
 
-def data_uri(data: bytes, kind: str) -> str:
-    """Return a picture as an address that the page carries within itself."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def data_uri(data: bytes, mime_type: str) -> str:
+    """Return a picture as a data URI (RFC 2397), by which the page contains it."""
+    return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
 
 
 def webp_data_uri(picture: UInt8[np.ndarray, "height width 3"], quality: int | None = None) -> str:
-    """Return a picture as WebP in a data address; without a quality each pixel comes back as it was."""
+    """Return a picture as WebP in a data URI: lossy at a quality of 0–100, else lossless."""
     buffer = io.BytesIO()
-    how = {"lossless": True, "method": 4} if quality is None else {"quality": quality}
-    Image.fromarray(picture).save(buffer, "WEBP", **how)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    options = {"lossless": True, "method": 4} if quality is None else {"quality": quality}
+    Image.fromarray(picture).save(buffer, "WEBP", **options)
+    return data_uri(buffer.getvalue(), "image/webp")
 
 
 def compressed_png(png: bytes) -> str:
-    """Return a PNG as a lossy WebP in a data address, for a page that is to stay small."""
+    """Return a PNG as a lossy WebP in a data URI, which keeps the page small."""
     with Image.open(io.BytesIO(png)) as picture:
         return webp_data_uri(np.asarray(picture.convert("RGB")), QUALITY)

@@ -1,7 +1,8 @@
-"""Where a model came from: commit, machine and time of its training, which are no result of it.
+"""Where a model was trained: commit, device and time, which are no part of DVC's outputs.
 
-They differ from run to run where the model does not, so they lie outside of DVC's outputs, by the
-model's hash, and the first training's stay: another one of equal bytes changes no report.
+Two trainings can write the same model, byte for byte, on different machines. So these facts lie
+beside DVC's outputs, in a file that is named by the SHA-256 of the model. It holds the latest
+training on this machine that wrote the model.
 """
 
 import os
@@ -9,9 +10,10 @@ import platform
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from petseg import files
+
+NOT_RECORDED = "Not recorded on this machine."
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Provenance:
     """One training."""
 
     commit: str  # of git, with "and changes" if the files differed from it; empty without git
-    device: str  # what computed
+    device: str  # the processor or the GPU that trained
     cores: int
     system: str
     epochs: int
@@ -27,48 +29,60 @@ class Provenance:
 
 
 def current(device: str, epochs: int, seconds: float) -> Provenance:
-    """Return the origin of what has been trained just now in this folder."""
+    """Return the record of a training that has just ended in this folder."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()}, Python {platform.python_version()}"
     return Provenance(commit(), device, cores or 1, system, epochs, round(seconds, 1))
 
 
 def commit() -> str:
-    """Return the commit that is checked out; empty where git, or a commit, is not."""
-    head = git("rev-parse", "--short=12", "HEAD")
-    # DVC writes its lock and git-tracked numbers itself, and they are not code
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!reports")
+    """Return the commit that is checked out; empty without git or without a commit."""
+    head = git_output("rev-parse", "--short=12", "HEAD")
+    # DVC itself writes dvc.lock and the git-tracked numbers, and they are not code
+    changed = git_output(
+        "status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!reports"
+    )
     return f"{head} and changes" if head and changed else head
 
 
-def git(*arguments: str) -> str:
-    """Return what git says; empty if it fails or is not there."""
+def git_output(*arguments: str) -> str:
+    """Return what a git command prints; empty if it fails or git is not installed."""
     try:
-        ran = subprocess.run(  # noqa: S603 - no text but ours
-            ["git", *arguments],  # noqa: S607 - whichever git is the user's
+        process = subprocess.run(  # noqa: S603 - the arguments are constants of this file
+            ["git", *arguments],  # noqa: S607 - the git that is first on the user's PATH
             capture_output=True,
             text=True,
             check=False,
         )
     except OSError:
         return ""
-    return ran.stdout.strip() if ran.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""
 
 
-def save(folder: Path, model: Path, made: Provenance) -> None:
-    """Write a model's origin, unless one is there."""
+def save(folder: Path, model: Path, record: Provenance) -> None:
+    """Write the record of a model's training; it replaces one of a model with equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = record_path(folder, model)
-    if not path.exists():
-        files.write_json(path, asdict(made))
+    files.write_json(record_path(folder, model), asdict(record))
 
 
-def load(folder: Path, model: Path) -> dict[str, Any]:
-    """Return a model's origin; empty if it was trained elsewhere."""
+def load(folder: Path, model: Path) -> Provenance | None:
+    """Return the record of a model's training; None if the folder has none of this model."""
     path = record_path(folder, model)
-    return files.read_json(path) if path.exists() else {}
+    return Provenance(**files.read_json(path)) if path.exists() else None
 
 
 def record_path(folder: Path, model: Path) -> Path:
-    """Return where a model's origin is kept."""
+    """Return the path of a model's record, by the SHA-256 of the model's file."""
     return folder / f"{files.sha256(model)}.json"
+
+
+def as_rows(record: Provenance) -> dict[str, str]:
+    """Return a record as text for people, by name."""
+    return {
+        "commit": record.commit or "no git commit",
+        "device": record.device,
+        "cores": str(record.cores),
+        "system": record.system,
+        "epochs": str(record.epochs),
+        "minutes": f"{record.seconds / 60:.1f}",
+    }
