@@ -12,7 +12,11 @@ from petseg.report import render
 
 CHUNK = 256  # photos read at a time
 
-SHADES = {BACKGROUND: 0, BORDER: 128, PET: 255}  # of green, a class of the trimap each
+SHADES = {
+    BACKGROUND: 0,
+    BORDER: 128,
+    PET: 255,
+}  # green of a packed pixel, by its class in the trimap
 SHADES_BY_NAME = {  # for the page's script
     "background": SHADES[BACKGROUND],
     "border": SHADES[BORDER],
