@@ -41,7 +41,7 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
         runs = recorded_runs(here) or [as_run(here.sections["train"]["seed"], here)]
         path = Path(results.seeds_path(here.recipe))
         path.parent.mkdir(exist_ok=True)
-        with progress.bar("seeds", count, " trainings", done=len(runs)) as bar:
+        with progress.bar("seeds", count, " trainings", initial=len(runs)) as bar:
             for seed in unused(runs):
                 write(path, here, runs)
                 if len(runs) >= count:
