@@ -2,11 +2,10 @@
 
     python benchmarks/fetch_speed.py [--megabytes 800] [--rounds 5]
 
-Both in turn, each in a process of its own; the ratio of the medians is what counts.
+The two run in turn, in separate processes; the result is the ratio of their medians.
 """
 
 import argparse
-import hashlib
 import os
 import statistics
 import subprocess
@@ -14,6 +13,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from petseg import files
 
 FETCH = """
 import sys
@@ -24,15 +25,15 @@ mirrors.fetch("a.gz", [address], sha256, Path(folder) / "a.gz", Path(folder))
 """
 
 
-def seconds(*command: str) -> float:
-    """Run a command; return its wall time."""
-    started = time.perf_counter()
+def wall_time(*command: str) -> float:
+    """Run a command; return its wall time in seconds."""
+    start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    return time.perf_counter() - start
 
 
 def serve(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start a server over a folder; return it and its address."""
+    """Start a server for the files in a folder; return its process and its address."""
     command = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]
     server = subprocess.Popen(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -42,43 +43,43 @@ def serve(folder: Path) -> tuple[subprocess.Popen[str], str]:
     return server, f"http://127.0.0.1:{port}"
 
 
-def round_of(address: str, sha256: str) -> tuple[float, float]:
-    """Return our seconds and curl's."""
+def measure(address: str, sha256: str) -> tuple[float, float]:
+    """Return the seconds that `mirrors.fetch` and curl with sha256sum take."""
     with tempfile.TemporaryDirectory() as target:
-        ours = seconds(sys.executable, "-c", FETCH, address, sha256, target)
+        fetch_seconds = wall_time(sys.executable, "-c", FETCH, address, sha256, target)
     with tempfile.TemporaryDirectory() as target:
-        theirs = seconds(
+        curl_seconds = wall_time(
             "bash", "-c", f"curl -sSfo {target}/a.gz {address}/a.gz && sha256sum {target}/a.gz"
         )
-    return ours, theirs
+    return fetch_seconds, curl_seconds
 
 
 def main() -> None:
-    """Print each side's median and the ratio."""
+    """Print both medians and their ratio."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--megabytes", type=int, default=800)
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "a.gz"
-        with file.open("wb") as written:
-            written.write(b"\x1f\x8b")
-            for _ in range(asked.megabytes):
-                written.write(os.urandom(1_000_000))
-        with file.open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        path = Path(folder) / "a.gz"
+        with path.open("wb") as file:
+            file.write(b"\x1f\x8b")  # the first bytes of every .gz
+            for _ in range(args.megabytes):
+                file.write(os.urandom(1_000_000))
+        sha256 = files.sha256(path)
         server, address = serve(Path(folder))
         try:
-            pairs = [round_of(address, sha256) for _ in range(asked.rounds)]
+            pairs = [measure(address, sha256) for _ in range(args.rounds)]
         finally:
             server.terminate()
             server.wait()
-    ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
+    fetch_seconds, curl_seconds = map(statistics.median, zip(*pairs, strict=True))
     print(
-        f"fetch and verify {asked.megabytes} MB: {ours:.2f} s; curl and sha256sum: {theirs:.2f} s; "
-        f"ratio {ours / theirs:.2f} (medians of {asked.rounds})"
+        f"fetch and verify {args.megabytes} MB: {fetch_seconds:.2f} s; "
+        f"curl and sha256sum: {curl_seconds:.2f} s; "
+        f"ratio {fetch_seconds / curl_seconds:.2f} (medians of {args.rounds})"
     )
 
 

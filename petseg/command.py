@@ -1,4 +1,4 @@
-"""How a program is called and how it ends: paths as arguments, outputs whole, faults in one line."""
+"""The command line of a stage, and the exit status of every program of this project."""
 
 import argparse
 import signal
@@ -9,21 +9,30 @@ from pathlib import Path
 from petseg.errors import UserError
 
 
-def paths(description: str | None, **texts: str) -> argparse.Namespace:
-    """Return a stage's arguments, a path each; `texts` says in order what each is for."""
+def paths(description: str | None, **help_texts: str) -> argparse.Namespace:
+    """Return a stage's command-line arguments, one `Path` for each name in `help_texts`.
+
+    Args:
+        description: the program's description, usually the module's docstring.
+        help_texts: the names of the arguments in order, and what each path is for.
+    """
     parser = argparse.ArgumentParser(
         description=description,
         epilog="dvc.yaml shows the call that the pipeline makes; parameters come from params.yaml",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for name, text in texts.items():
+    for name, text in help_texts.items():
         parser.add_argument(name, type=Path, help=text)
     return parser.parse_args()
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:
-    """Run a program; a `UserError` ends it with its text and 1, Ctrl-C with 130, SIGTERM with 143."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
+    """Run a program and exit with the right status.
+
+    A `UserError` is printed in one line and exits with 1, Ctrl-C with 130, SIGTERM with 143.
+    """
+    # SIGTERM becomes an exception, so that every `finally` runs
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend."""
+"""The error class for faults that a user can correct."""
 
 
 class UserError(Exception):

@@ -1,9 +1,10 @@
-"""Small tables and JSON: written for git to compare, moved into place when whole."""
+"""Read and write text, JSON and CSV; files and folders are moved into place when complete."""
 
 import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,55 +15,73 @@ from typing import Any
 Rows = list[dict[str, str]]
 
 
+def partial_path(path: Path) -> Path:
+    """Return the name under which a file or folder lies until it is complete."""
+    return path.with_name(path.name + ".partial")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file under a temporary name and move it into place."""
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_path(path)
     partial.write_text(text, encoding="utf-8", newline="")
     partial.replace(path)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON for people to read; NaN is an error."""
+    """Write indented JSON.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON file's mapping."""
+    """Return the mapping in a JSON file."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV; without rows it has its header alone."""
+    """Write a CSV file; without rows it holds only the header."""
     buffer = io.StringIO()
-    table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(header)
-    table.writerows(rows)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
     write_text(path, buffer.getvalue())
 
 
-def write_rows(path: Path, kind: type, rows: Iterable[Any]) -> None:
-    """Write dataclasses of one kind as a CSV, a column per field."""
-    write_csv(path, [field.name for field in fields(kind)], map(astuple, rows))
+def write_rows(path: Path, row_type: type, rows: Iterable[Any]) -> None:
+    """Write instances of a dataclass as a CSV file with a column for every field."""
+    write_csv(path, [field.name for field in fields(row_type)], map(astuple, rows))
 
 
 def read_csv(path: Path) -> Rows:
-    """Return a CSV's rows as text by column."""
+    """Return the rows of a CSV file, the values as text by column."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
+    """Return a file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, replacing `target`; copy it if the disk has no hard links."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which becomes `target` only if nothing goes wrong."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed run has left
+    """Provide an empty folder to fill; it becomes `target` only if no exception is raised."""
+    partial = partial_path(target)
+    shutil.rmtree(partial, ignore_errors=True)  # an earlier run may have been killed
     partial.mkdir(parents=True)
     try:
         yield partial

@@ -1,24 +1,30 @@
-"""Progress with rate and time left: on a terminal, or as lines for a log that asks for them."""
+"""Progress with rate and remaining time: a bar on a terminal, or lines in a log."""
 
 import os
 from typing import NoReturn
 
 from tqdm import tqdm
 
-LINES = "PETSEG_PROGRESS"  # set to seconds: where there is no terminal, a line each so often
+LINES = "PETSEG_PROGRESS"  # environment variable: seconds between two lines without a terminal
 
 
-def bar(title: str, total: int | None, unit: str = " photos", done: int = 0) -> "tqdm[NoReturn]":
-    """Return a bar to update; `total` is None where it is unknown, bytes have the unit `B`.
+def bar(title: str, total: int | None, unit: str = " photos", initial: int = 0) -> "tqdm[NoReturn]":
+    """Return a progress bar to update.
 
-    On a terminal it is gone when done. Elsewhere nothing is shown, unless `LINES` asks for it;
-    what takes less than one such time then shows nothing either.
+    A terminal shows the bar until it is closed. Without a terminal nothing is printed unless
+    `LINES` is set; even then, work that is shorter than that interval prints nothing.
+
+    Args:
+        title: the text in front of the bar.
+        total: how many units there are; None where this is unknown.
+        unit: the unit's name; `B` stands for bytes.
+        initial: how many units an earlier run has completed.
     """
     seconds = float(os.environ.get(LINES, 0))
     return tqdm(
         desc=title,
         total=total,
-        initial=done,
+        initial=initial,
         unit=unit,
         unit_scale=unit == "B",
         disable=False if seconds else None,

@@ -1,4 +1,4 @@
-"""Reads the two archives, writes memory-mapped arrays per split, the rejects and a summary.
+"""Converts the two archives to memory-mapped arrays, a list of unusable photos and a summary.
 
 Reads: RAW/images.tar.gz, RAW/annotations.tar.gz.
 Writes: ARRAYS/{train,val,test}/{photos.npy,trimaps.npy,index.csv}, ARRAYS/rejected.csv,

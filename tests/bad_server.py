@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers each request as a test wants it to: well, or badly."""
+"""A real HTTP server on loopback that answers every request correctly or with a chosen fault."""
 
 import re
 import socket
@@ -12,33 +12,33 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass
-class Served:
-    """What the server has, what it does with the next requests, and what it was asked."""
+class ServerState:
+    """The file that the server has, its answers to the next requests, and the requests so far."""
 
     content: bytes
-    moves: list["Move"] = field(default_factory=list)  # one per request, then `well`
-    ranges: list[str] = field(default_factory=list)  # each request's Range, or nothing
-    version: int = 1
+    answers: list["Answer"] = field(default_factory=list)  # when used up, `answer_correctly`
+    ranges: list[str] = field(default_factory=list)  # the header Range of every request, or empty
+    version: int = 1  # of the content
     address: str = ""
-    over: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Carries out one move per request."""
+    """Gives one answer per request."""
 
-    served: Served
+    state: ServerState
 
     def do_GET(self) -> None:
-        """Answer as the script says."""
-        self.served.ranges.append(self.headers.get("Range", ""))
-        move = self.served.moves.pop(0) if self.served.moves else well
+        """Give the next answer."""
+        self.state.ranges.append(self.headers.get("Range", ""))
+        answer = self.state.answers.pop(0) if self.state.answers else answer_correctly
         self.close_connection = True
-        move(self)
+        answer(self)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
-    def head(self, status: int, **headers: object) -> None:
+    def send_head(self, status: int, **headers: object) -> None:
         """Send a status and headers; `Content_Length` stands for `Content-Length`."""
         self.send_response(status)
         for name, value in headers.items():
@@ -47,111 +47,113 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def start(self) -> int:
-        """The first byte that was asked for, unless the file is another since."""
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        same = self.headers.get("If-Range", self.tag) == self.tag
-        return int(found[1]) if found and same else 0
+        """The first requested byte; 0 if the request is for another version of the file."""
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        is_same_version = self.headers.get("If-Range", self.tag) == self.tag
+        return int(match[1]) if match and is_same_version else 0
 
     @property
     def tag(self) -> str:
-        """The ETag of what is served now."""
-        return f'"v{self.served.version}"'
+        """The ETag of the current content."""
+        return f'"v{self.state.version}"'
 
 
-Move = Callable[[Handler], None]
+Answer = Callable[[Handler], None]
 
 
-def well(handler: Handler, extra: int = 0) -> None:
-    """Answer whole or in part as HTTP says; `extra` bytes more are announced than there are."""
-    content, start = handler.served.content, handler.start
+def answer_correctly(handler: Handler, extra: int = 0) -> None:
+    """Send the file or the requested range, but announce `extra` bytes more than there are."""
+    content, start = handler.state.content, handler.start
     total = len(content) + extra
     if start >= len(content):
-        handler.head(416, Content_Range=f"bytes */{len(content)}", Content_Length=0)
+        handler.send_head(416, Content_Range=f"bytes */{len(content)}", Content_Length=0)
         return
     headers = {"Content_Length": total - start, "ETag": handler.tag}
     if start:
         headers["Content_Range"] = f"bytes {start}-{total - 1}/{total}"
-    handler.head(206 if start else 200, **headers)
+    handler.send_head(206 if start else 200, **headers)
     handler.wfile.write(content[start:])
 
 
-def cut(after: int, then: Move = lambda _: None) -> Move:
-    """Announce the whole and send `after` bytes of what was asked for."""
+def cut(after: int, then: Answer = lambda _: None) -> Answer:
+    """Announce all requested bytes, send the first `after` of them, then do `then`."""
 
-    def move(handler: Handler) -> None:
-        content, start = handler.served.content, handler.start
+    def answer(handler: Handler) -> None:
+        content, start = handler.state.content, handler.start
         headers = {"Content_Length": len(content) - start, "ETag": handler.tag}
         if start:
             headers["Content_Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        handler.head(206 if start else 200, **headers)
+        handler.send_head(206 if start else 200, **headers)
         handler.wfile.write(content[start : start + after])
         handler.wfile.flush()
         then(handler)
 
-    return move
+    return answer
 
 
 def hang(handler: Handler) -> None:
-    """Send nothing more until the test is over."""
-    handler.served.over.wait()
+    """Send nothing more until the server is stopped."""
+    handler.state.stopped.wait()
 
 
 def trickle(handler: Handler) -> None:
-    """Send a byte now and then, until the test is over."""
-    while not handler.served.over.wait(0.05):
+    """Send a byte twenty times a second, until the server is stopped."""
+    while not handler.state.stopped.wait(0.05):
         handler.wfile.write(b"x")
 
 
 def reset(handler: Handler) -> None:
-    """Close the connection by a reset."""
+    """Reset the connection."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.connection.close()
 
 
-def ignoring_ranges(handler: Handler) -> None:
-    """Send the whole whatever was asked for."""
-    handler.head(200, Content_Length=len(handler.served.content))
-    handler.wfile.write(handler.served.content)
+def ignore_range(handler: Handler) -> None:
+    """Send the complete file whatever range is requested."""
+    handler.send_head(200, Content_Length=len(handler.state.content))
+    handler.wfile.write(handler.state.content)
 
 
-def page(handler: Handler) -> None:
+def send_page(handler: Handler) -> None:
     """Send an HTML page as if it were the file."""
-    handler.head(200, Content_Type="text/html", Content_Length=15)
+    handler.send_head(200, Content_Type="text/html", Content_Length=15)
     handler.wfile.write(b"<html>log in</h")
 
 
-def status(code: int) -> Move:
-    """Answer with a status alone."""
-    return lambda handler: handler.head(code, Content_Length=0)
+def status(code: int) -> Answer:
+    """Send a status without a body."""
+    return lambda handler: handler.send_head(code, Content_Length=0)
 
 
-def to(address: str) -> Move:
-    """Redirect."""
-    return lambda handler: handler.head(302, Location=address, Content_Length=0)
+def redirect(address: str) -> Answer:
+    """Redirect to an address."""
+    return lambda handler: handler.send_head(302, Location=address, Content_Length=0)
 
 
-def changing_to(content: bytes, move: Move, version: int = 2) -> Move:
-    """Serve another file from this request on."""
+def change_content(content: bytes, then: Answer, version: int = 2) -> Answer:
+    """Replace the file before the answer `then` to this request."""
 
-    def changed(handler: Handler) -> None:
-        handler.served.content, handler.served.version = content, version
-        move(handler)
+    def answer(handler: Handler) -> None:
+        handler.state.content, handler.state.version = content, version
+        then(handler)
 
-    return changed
+    return answer
 
 
 @contextmanager
-def serving(content: bytes, *moves: Move, tls: ssl.SSLContext | None = None) -> Iterator[Served]:
-    """Run a server over `content`; its address is a mirror."""
-    served = Served(content, list(moves))
-    kind = type("Bound", (Handler,), {"served": served})
-    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+def serving(
+    content: bytes, *answers: Answer, tls: ssl.SSLContext | None = None
+) -> Iterator[ServerState]:
+    """Run a server that has `content` under every path; its address can serve as a mirror."""
+    state = ServerState(content, list(answers))
+    handler_class = type("BoundHandler", (Handler,), {"state": state})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler_class) as server:
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        served.address = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+        state.address = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
-            yield served
+            yield state
         finally:
-            served.over.set()
+            state.stopped.set()
             server.shutdown()

@@ -1,4 +1,4 @@
-"""The stage's sources: synthetic pets that are equal for a seed, folders, and a real HTTP server."""
+"""The sources of the archives: drawn pets, folders, and a real HTTP server."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from tests.bad_server import serving, status
 from tests.conftest import run_in, with_archives
 
 
-def test_a_photo_is_the_same_for_its_seed_and_another_for_another() -> None:
+def test_a_drawn_photo_depends_only_on_its_seed() -> None:
     breed = demo_pets.BREEDS[0]
-    first, again, other = (
+    photo, same_seed, other_seed = (
         demo_pets.draw_photo(np.random.default_rng(seed), breed) for seed in (1, 1, 2)
     )
-    assert first[0].tobytes() == again[0].tobytes()
-    assert first[1].tobytes() == again[1].tobytes()
-    assert first[0].tobytes() != other[0].tobytes()
+    assert photo[0].tobytes() == same_seed[0].tobytes()
+    assert photo[1].tobytes() == same_seed[1].tobytes()
+    assert photo[0].tobytes() != other_seed[0].tobytes()
 
 
 @pytest.mark.parametrize("breed", demo_pets.BREEDS, ids=lambda breed: breed.name)
-def test_every_breed_has_pet_background_and_a_border_band_between(breed: demo_pets.Breed) -> None:
+def test_in_every_trimap_a_border_band_separates_pet_and_background(breed: demo_pets.Breed) -> None:
     trimap = np.asarray(demo_pets.draw_photo(np.random.default_rng(5), breed)[1])
     assert set(np.unique(trimap)) == {1, 2, 3}
     pet, background = trimap == 1, trimap == 2
@@ -39,7 +39,7 @@ def test_the_demo_has_cats_and_dogs_of_eight_breeds_or_more() -> None:
 def test_the_demo_archives_are_equal_for_a_seed_and_in_the_official_layout(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        demo.draw_demo(demo.Demo("demo", 5, 12, 2), tmp_path / name)
+        demo.draw_archives(tmp_path / name, seed=5, trainval=12, test=2)
     for archive in (archives.IMAGES, archives.ANNOTATIONS):
         assert files.sha256(tmp_path / "one" / archive) == files.sha256(tmp_path / "two" / archive)
     names = [name for name, _ in archives.read_members(tmp_path / "one" / archives.ANNOTATIONS)]
@@ -52,35 +52,37 @@ def test_the_demo_archives_are_equal_for_a_seed_and_in_the_official_layout(tmp_p
 
 
 def download_into(folder: Path, recipes: str, fails: bool = False) -> str:
-    """Run the stage in `folder`; return what it prints."""
+    """Run the stage in a folder with these recipes; return what it prints."""
     (folder / "params.yaml").write_text(recipes)
     return run_in(folder, "python", "-m", "stages.download", "raw", "downloads", fails=fails)
 
 
-def test_nothing_reachable_names_the_mirrors_the_demo_and_local_copies(tmp_path: Path) -> None:
+def test_unreachable_mirrors_are_named_with_the_demo_and_local_copies_as_remedies(
+    tmp_path: Path,
+) -> None:
     with serving(b"", status(404)) as server:
         mirrors = [server.address, f"{tmp_path}/none"]
         output = download_into(tmp_path, with_archives(mirrors), fails=True)
     assert len(output.splitlines()) == 1
-    for words in (
+    for text in (
         f"{server.address} (HTTP 404)",
         f"{tmp_path}/none (No such file",
         "petseg use demo",
         "download.mirrors",
     ):
-        assert words in output
+        assert text in output
 
 
-def test_a_verified_download_serves_a_forced_run_without_a_network(tmp_path: Path) -> None:
+def test_a_verified_download_is_used_again_without_a_network(tmp_path: Path) -> None:
     archives.write(tmp_path / "a.tar.gz", [("x", b"y")])
     digest = files.sha256(tmp_path / "a.tar.gz")
     with serving((tmp_path / "a.tar.gz").read_bytes()) as server:
         recipes = with_archives([server.address], digest, digest)
         download_into(tmp_path, recipes)
-        first = (tmp_path / "raw/source.json").read_bytes()
+        source = (tmp_path / "raw/source.json").read_bytes()
     output = download_into(tmp_path, recipes)
     assert f"images.tar.gz: verified, from downloads/{digest}-images.tar.gz" in output
-    assert (tmp_path / "raw/source.json").read_bytes() == first
+    assert (tmp_path / "raw/source.json").read_bytes() == source
     assert len(server.ranges) == 2
 
 
@@ -93,7 +95,7 @@ def test_unchecked_archives_are_called_unofficial(tmp_path: Path) -> None:
     assert (source["official"], source["checked"]) == (False, False)
 
 
-def test_a_failing_fetch_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failing_run_leaves_the_previous_output(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/images.tar.gz").write_bytes(b"good")
     download_into(tmp_path, with_archives([f"{tmp_path}/none"]), fails=True)

@@ -1,4 +1,4 @@
-"""Fetching over a real HTTP server that behaves well, and badly in every way we know of."""
+"""Downloads from a real HTTP server that works correctly, or has one of many faults."""
 
 import gzip
 import hashlib
@@ -14,51 +14,51 @@ import pytest
 import trustme
 
 from petseg.data import mirrors
-from petseg.data.mirrors import Fetched, Patience, UnreachableError
+from petseg.data.mirrors import FetchResult, RetryPolicy, UnreachableError
 from petseg.errors import UserError
 from tests.bad_server import (
+    Answer,
     Handler,
-    Move,
-    changing_to,
+    answer_correctly,
+    change_content,
     cut,
     hang,
-    ignoring_ranges,
-    page,
+    ignore_range,
+    redirect,
     reset,
+    send_page,
     serving,
     status,
-    to,
     trickle,
-    well,
 )
 
 CONTENT = gzip.compress(random.Random(1).randbytes(50_000), mtime=0)
 OTHER = gzip.compress(random.Random(2).randbytes(50_000), mtime=0)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-WHOLE = sorted(["a.gz", f"{DIGEST}-a.gz"])  # what a fetch leaves
-QUICK = Patience(timeout=0.4, least=1000, pauses=(0.01, 0.02, 0.03), progress=1000)
+FILES_AFTER_FETCH = sorted(["a.gz", f"{DIGEST}-a.gz"])
+QUICK = RetryPolicy(timeout=0.4, min_bytes=1000, pauses=(0.01, 0.02, 0.03), reset_bytes=1000)
 
 
-def fetch(folder: Path, *places: str, sha256: str | None = DIGEST) -> Fetched:
-    """Fetch a.gz from the places into `folder`/a.gz."""
-    return mirrors.fetch("a.gz", places, sha256, folder / "a.gz", folder / "downloads", QUICK)
+def fetch(folder: Path, *addresses: str, sha256: str | None = DIGEST) -> FetchResult:
+    """Fetch a.gz from mirrors to `folder`/a.gz."""
+    return mirrors.fetch("a.gz", addresses, sha256, folder / "a.gz", folder / "downloads", QUICK)
 
 
-def left(folder: Path) -> list[str]:
-    """Return the names of all files there."""
+def file_names(folder: Path) -> list[str]:
+    """Return the names of all files in a folder and its subfolders."""
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_file_comes_from_the_first_mirror_that_has_it(tmp_path: Path) -> None:
-    with serving(CONTENT, status(404)) as lacking, serving(CONTENT) as having:
-        fetched = fetch(tmp_path, "/nowhere", lacking.address, having.address)
-    assert fetched == Fetched(having.address, DIGEST)
+    with serving(CONTENT, status(404)) as empty, serving(CONTENT) as server:
+        result = fetch(tmp_path, "/nowhere", empty.address, server.address)
+    assert result == FetchResult(server.address, DIGEST)
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
-    assert left(tmp_path) == WHOLE
-    assert (tmp_path / "a.gz").stat().st_nlink == 2  # on the disk once
+    assert file_names(tmp_path) == FILES_AFTER_FETCH
+    assert (tmp_path / "a.gz").stat().st_nlink == 2  # two names, but the bytes are on the disk once
 
 
-def test_a_verified_file_is_never_fetched_again(tmp_path: Path) -> None:
+def test_a_verified_file_is_never_downloaded_again(tmp_path: Path) -> None:
     with serving(CONTENT) as server:
         fetch(tmp_path, server.address)
         (tmp_path / "a.gz").unlink()
@@ -67,7 +67,7 @@ def test_a_verified_file_is_never_fetched_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
 
 
-def test_a_kept_file_that_has_changed_is_fetched_anew(tmp_path: Path) -> None:
+def test_a_stored_file_that_has_changed_is_downloaded_again(tmp_path: Path) -> None:
     with serving(CONTENT) as server:
         fetch(tmp_path, server.address)
         (tmp_path / "downloads" / f"{DIGEST}-a.gz").write_bytes(b"rotten")
@@ -77,39 +77,39 @@ def test_a_kept_file_that_has_changed_is_fetched_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "moves",
+    "answers",
     [
-        [cut(10_000), cut(10_000), well],
-        [cut(10_000, reset), well],
-        [reset, status(503), status(429), well],
-        [cut(10_000, hang), well],
-        [hang, well],
-        [cut(10_000, trickle), well],
-        [cut(10_000), ignoring_ranges],
-        [cut(10_000), changing_to(CONTENT, well)],
+        [cut(10_000), cut(10_000), answer_correctly],
+        [cut(10_000, reset), answer_correctly],
+        [reset, status(503), status(429), answer_correctly],
+        [cut(10_000, hang), answer_correctly],
+        [hang, answer_correctly],
+        [cut(10_000, trickle), answer_correctly],
+        [cut(10_000), ignore_range],
+        [cut(10_000), change_content(CONTENT, answer_correctly)],
     ],
     ids=["cut", "reset", "busy", "stalled", "silent", "trickling", "ranges ignored", "new version"],
 )
-def test_what_is_cut_is_gone_on_with(tmp_path: Path, moves: list[Move]) -> None:
-    with serving(CONTENT, *moves) as server:
+def test_an_interrupted_download_is_continued(tmp_path: Path, answers: list[Answer]) -> None:
+    with serving(CONTENT, *answers) as server:
         fetch(tmp_path, server.address)
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
-    assert left(tmp_path) == WHOLE
+    assert file_names(tmp_path) == FILES_AFTER_FETCH
 
 
-def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+def test_only_the_missing_bytes_are_requested(tmp_path: Path) -> None:
     with serving(CONTENT, cut(10_000), cut(5_000)) as server:
         fetch(tmp_path, server.address)
     assert server.ranges == ["", "bytes=10000-", "bytes=15000-"]
 
 
-def test_the_next_mirror_goes_on_with_what_the_first_has_sent(tmp_path: Path) -> None:
+def test_the_next_mirror_continues_the_download_of_the_first(tmp_path: Path) -> None:
     with serving(CONTENT, cut(10_000), *[reset] * 9) as first, serving(CONTENT) as second:
         assert fetch(tmp_path, first.address, second.address).mirror == second.address
     assert second.ranges == ["bytes=10000-"]
 
 
-def test_a_part_survives_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_a_partial_download_survives_and_the_next_run_continues_it(tmp_path: Path) -> None:
     with serving(CONTENT, cut(10_000), *[reset] * 4) as server:
         with pytest.raises(UnreachableError, match="connection lost after 10,000 bytes"):
             fetch(tmp_path, server.address)
@@ -119,8 +119,10 @@ def test_a_part_survives_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
-def test_a_killed_fetch_is_gone_on_with(tmp_path: Path, kill: signal.Signals) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_a_download_killed_by_a_signal_is_continued(
+    tmp_path: Path, signal_number: signal.Signals
+) -> None:
     code = (
         "import sys; from pathlib import Path; from petseg.data import mirrors\n"
         "name, address, sha256, folder = sys.argv[1:]\n"
@@ -128,60 +130,66 @@ def test_a_killed_fetch_is_gone_on_with(tmp_path: Path, kill: signal.Signals) ->
     )
     part = tmp_path / "downloads" / f"{DIGEST}-a.gz.partial"
     with serving(CONTENT, cut(10_000, hang)) as server:
-        running = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", code, "a.gz", server.address, DIGEST, str(tmp_path)],
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while not (part.exists() and part.stat().st_size == 10_000):
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.01)
-        running.send_signal(kill)
-        assert running.wait(30) != 0
+        process.send_signal(signal_number)
+        assert process.wait(30) != 0
         fetch(tmp_path, server.address)
     assert server.ranges == ["", "bytes=10000-"]
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
 
 
 def test_a_file_that_changes_between_ranges_is_never_a_mixture(tmp_path: Path) -> None:
-    moves = [cut(10_000), changing_to(OTHER, well)]
+    answers = [cut(10_000), change_content(OTHER, answer_correctly)]
     digest = hashlib.sha256(OTHER).hexdigest()
     for sha256 in (digest, None):
-        with serving(CONTENT, *moves) as server:
+        with serving(CONTENT, *answers) as server:
             fetch(tmp_path, server.address, sha256=sha256)
         assert (tmp_path / "a.gz").read_bytes() == OTHER
 
 
-def test_an_unchecked_file_without_a_version_is_never_put_together(tmp_path: Path) -> None:
-    def untagged(handler: Handler) -> None:
-        handler.head(200, Content_Length=len(CONTENT))
+def test_an_unchecked_file_without_a_version_is_never_combined_from_parts(tmp_path: Path) -> None:
+    def send_without_tag(handler: Handler) -> None:
+        handler.send_head(200, Content_Length=len(CONTENT))
         handler.wfile.write(CONTENT[:10_000])
 
-    with serving(CONTENT, untagged, changing_to(OTHER, well)) as server:
+    with serving(CONTENT, send_without_tag, change_content(OTHER, answer_correctly)) as server:
         fetch(tmp_path, server.address, sha256=None)
     assert server.ranges == ["", ""]
     assert (tmp_path / "a.gz").read_bytes() == OTHER
 
 
-def test_a_mixture_that_the_server_hides_is_fetched_again_in_one_piece(tmp_path: Path) -> None:
-    def lying(handler: Handler) -> None:  # the first version's ETag, the second one's bytes
-        changing_to(OTHER[: len(CONTENT)].ljust(len(CONTENT), b"x"), well, version=1)(handler)
+def test_a_mixture_that_the_server_hides_is_downloaded_again_in_one_response(
+    tmp_path: Path,
+) -> None:
+    def send_mixture(handler: Handler) -> None:  # the ETag of the first version, other bytes
+        change_content(
+            OTHER[: len(CONTENT)].ljust(len(CONTENT), b"x"), answer_correctly, version=1
+        )(handler)
 
-    with serving(CONTENT, cut(10_000), lying, changing_to(CONTENT, well)) as server:
+    with serving(
+        CONTENT, cut(10_000), send_mixture, change_content(CONTENT, answer_correctly)
+    ) as server:
         fetch(tmp_path, server.address)
     assert server.ranges == ["", "bytes=10000-", ""]
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
-    ("moves", "reason"),
+    ("answers", "reason"),
     [
         (
-            [changing_to(OTHER, well)],
+            [change_content(OTHER, answer_correctly)],
             f"its SHA-256 is {hashlib.sha256(OTHER).hexdigest()}, expected {DIGEST}",
         ),
-        ([page], "answers with text/html, not with a .gz"),
-        ([to("/a.gz")] * 9, "redirects in a circle"),
+        ([send_page], "answers with text/html, not with a .gz"),
+        ([redirect("/a.gz")] * 9, "redirects in a circle"),
         ([status(404)], "HTTP 404"),
         ([reset] * 9, "connection lost after 0 bytes"),
         ([hang] * 9, "no byte for 0.4 s"),
@@ -189,53 +197,53 @@ def test_a_mixture_that_the_server_hides_is_fetched_again_in_one_piece(tmp_path:
     ],
     ids=["wrong", "page", "circle", "missing", "resets", "silent", "rubbish"],
 )
-def test_what_a_bad_mirror_does_is_named_and_the_next_one_is_asked(
-    tmp_path: Path, moves: list[Move], reason: str
+def test_the_fault_of_a_mirror_is_named_and_the_next_one_is_used(
+    tmp_path: Path, answers: list[Answer], reason: str
 ) -> None:
-    with serving(CONTENT, *moves) as bad:
-        with pytest.raises(UnreachableError) as caught:
+    with serving(CONTENT, *answers) as bad:
+        with pytest.raises(UnreachableError) as error_info:
             fetch(tmp_path, bad.address)
-        assert reason in str(caught.value)
+        assert reason in str(error_info.value)
         assert not (tmp_path / "a.gz").exists()
-    with serving(CONTENT, *moves) as bad, serving(CONTENT) as good:
+    with serving(CONTENT, *answers) as bad, serving(CONTENT) as good:
         assert fetch(tmp_path, bad.address, good.address).mirror == good.address
 
 
-def test_a_length_announced_too_long_is_found_out_by_the_range_and_the_checksum(
+def test_an_announced_length_that_is_too_large_is_corrected_by_range_and_checksum(
     tmp_path: Path,
 ) -> None:
-    with serving(CONTENT, lambda handler: well(handler, extra=9)) as server:
+    with serving(CONTENT, lambda handler: answer_correctly(handler, extra=9)) as server:
         fetch(tmp_path, server.address)
     assert server.ranges == ["", f"bytes={len(CONTENT)}-"]
 
 
-def test_a_length_announced_too_short_keeps_nothing_wrong(tmp_path: Path) -> None:
+def test_an_announced_length_that_is_too_small_leaves_no_wrong_file(tmp_path: Path) -> None:
     with (
-        serving(CONTENT, lambda handler: well(handler, extra=-9)) as server,
+        serving(CONTENT, lambda handler: answer_correctly(handler, extra=-9)) as server,
         pytest.raises(UnreachableError, match=f"expected {DIGEST}"),
     ):
         fetch(tmp_path, server.address)
-    assert left(tmp_path) == []
+    assert file_names(tmp_path) == []
 
 
-def test_a_page_in_answer_to_a_range_does_not_cost_what_was_fetched(tmp_path: Path) -> None:
-    with serving(CONTENT, cut(10_000), page) as server:
+def test_a_page_sent_for_a_range_does_not_discard_the_partial_download(tmp_path: Path) -> None:
+    with serving(CONTENT, cut(10_000), send_page) as server:
         with pytest.raises(UnreachableError, match="text/html"):
             fetch(tmp_path, server.address)
         fetch(tmp_path, server.address)
     assert server.ranges[-1] == "bytes=10000-"
 
 
-def test_a_disk_too_small_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_is_reported_before_the_download(tmp_path: Path) -> None:
     with (
-        serving(CONTENT, lambda handler: well(handler, extra=10**17)) as server,
+        serving(CONTENT, lambda handler: answer_correctly(handler, extra=10**17)) as server,
         pytest.raises(UserError, match=r"100,000,000,000 MB are to come, .* make room"),
     ):
         fetch(tmp_path, server.address)
-    assert left(tmp_path) == []
+    assert file_names(tmp_path) == []
 
 
-def test_nobody_listening_is_told_at_once(tmp_path: Path) -> None:
+def test_a_port_without_a_server_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match=r"127.0.0.1:9 \(no connection\)"):
         mirrors.fetch("a.gz", ["http://127.0.0.1:9"], DIGEST, tmp_path / "a.gz", tmp_path)
 
@@ -247,12 +255,12 @@ def test_https_is_never_redirected_to_http(tmp_path: Path, monkeypatch: pytest.M
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     with (
-        serving(CONTENT) as plain,
-        serving(CONTENT, to(f"{plain.address}/a.gz"), tls=tls) as server,
+        serving(CONTENT) as http,
+        serving(CONTENT, redirect(f"{http.address}/a.gz"), tls=tls) as server,
     ):
         with pytest.raises(UnreachableError, match="redirects from https to http"):
             fetch(tmp_path / "x", server.address)
-        assert plain.ranges == []
+        assert http.ranges == []
         assert fetch(tmp_path / "x", server.address).sha256 == DIGEST
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")
         with pytest.raises(UnreachableError, match="no secure connection"):
@@ -268,4 +276,4 @@ def test_a_folder_is_copied_and_verified(tmp_path: Path) -> None:
     (tmp_path / "a.gz").unlink()
     with pytest.raises(UnreachableError, match=f"expected {DIGEST}"):
         fetch(tmp_path, str(tmp_path / "mirror"))
-    assert left(tmp_path) == ["a.gz"]  # the mirror's own
+    assert file_names(tmp_path) == ["a.gz"]  # the file of the mirror

@@ -1,4 +1,4 @@
-"""Decoding photos and trimaps: what is odd is read, what is broken gets a reason."""
+"""Photos and trimaps are decoded whatever their format; damaged ones get a reason."""
 
 import io
 import warnings
@@ -11,20 +11,21 @@ from PIL import Image
 from petseg.data import photos
 
 
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    """Return the bytes of an image file of this format."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def test_a_photo_is_squashed_to_a_square_and_keeps_its_first_size() -> None:
-    decoded = photos.decode_photo(encoded(Image.new("RGB", (50, 30), (200, 10, 10)), "PNG"), 16)
-    assert (decoded.pixels.shape, decoded.width, decoded.height) == ((16, 16, 3), 50, 30)
-    assert decoded.pixels[8, 8].tolist() == [200, 10, 10]
+def test_a_photo_is_resized_to_a_square_and_its_original_size_is_returned() -> None:
+    picture = photos.decode_photo(encode(Image.new("RGB", (50, 30), (200, 10, 10)), "PNG"), 16)
+    assert (picture.pixels.shape, picture.width, picture.height) == ((16, 16, 3), 50, 30)
+    assert picture.pixels[8, 8].tolist() == [200, 10, 10]
 
 
 @pytest.mark.parametrize(
-    ("mode", "kind", "odd"),
+    ("mode", "kind", "traits"),
     [
         ("RGB", "JPEG", ""),
         ("L", "JPEG", "grey"),
@@ -39,64 +40,66 @@ def test_a_photo_is_squashed_to_a_square_and_keeps_its_first_size() -> None:
         ("RGB", "TIFF", "TIFF"),
     ],
 )
-def test_other_modes_and_formats_become_rgb_and_are_named(mode: str, kind: str, odd: str) -> None:
-    data = encoded(Image.new("RGB", (20, 20), (120, 120, 120)).convert(mode), kind)
-    decoded = photos.decode_photo(data, 16)
-    assert decoded.pixels.shape == (16, 16, 3)
-    assert abs(decoded.pixels.mean() - 120) < 4
-    assert decoded.odd == odd
+def test_other_modes_and_formats_become_rgb_and_are_named(
+    mode: str, kind: str, traits: str
+) -> None:
+    data = encode(Image.new("RGB", (20, 20), (120, 120, 120)).convert(mode), kind)
+    picture = photos.decode_photo(data, 16)
+    assert picture.pixels.shape == (16, 16, 3)
+    assert abs(picture.pixels.mean() - 120) < 4
+    assert picture.traits == traits
 
 
-def test_a_photo_of_16_bits_keeps_its_light() -> None:
+def test_a_photo_of_16_bits_keeps_its_brightness() -> None:
     image = Image.fromarray(np.full((20, 20), 120 << 8, np.uint16))
-    decoded = photos.decode_photo(encoded(image, "PNG"), 16)
-    assert decoded.pixels.tolist() == np.full((16, 16, 3), 120).tolist()
-    assert decoded.odd == "PNG, 16 bits"
+    picture = photos.decode_photo(encode(image, "PNG"), 16)
+    assert picture.pixels.tolist() == np.full((16, 16, 3), 120).tolist()
+    assert picture.traits == "PNG, 16 bits"
 
 
 def test_a_palette_with_a_transparent_colour_keeps_its_colours() -> None:
     image = Image.new("RGB", (20, 20), (120, 120, 120)).convert("P")
-    decoded = photos.decode_photo(encoded(image, "PNG", transparency=b"\x00" * 9), 16)
-    assert abs(decoded.pixels.mean() - 120) < 4
+    picture = photos.decode_photo(encode(image, "PNG", transparency=b"\x00" * 9), 16)
+    assert abs(picture.pixels.mean() - 120) < 4
 
 
 def test_an_animation_gives_its_first_frame() -> None:
     first, second = (Image.new("RGB", (20, 20), (n, n, n)) for n in (200, 10))
-    data = encoded(first, "GIF", save_all=True, append_images=[second])
-    decoded = photos.decode_photo(data, 16)
-    assert decoded.pixels.mean() == 200
-    assert "animated" in decoded.odd
+    data = encode(first, "GIF", save_all=True, append_images=[second])
+    picture = photos.decode_photo(data, 16)
+    assert picture.pixels.mean() == 200
+    assert "animated" in picture.traits
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("turn", range(1, 9))
-def test_a_photo_is_turned_upright_by_its_exif(turn: int, kind: str) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_upright_by_its_exif(orientation: int, kind: str) -> None:
     upright = Image.new("RGB", (64, 32), (255, 255, 255))
     upright.paste((255, 0, 0), (0, 0, 32, 16))  # red at the top left
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose, by orientation
-    stored = upright.transpose(Image.Transpose(undo[turn])) if turn > 1 else upright
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the value of Image.Transpose by orientation
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = stored.getexif()
-    exif[0x0112] = turn
-    decoded = photos.decode_photo(encoded(stored, kind, exif=exif), 16)
-    assert (decoded.width, decoded.height) == (64, 32)
-    assert decoded.pixels[2, 2, 1] < 90  # red
-    assert decoded.pixels[2, 13].min() > 200
-    assert decoded.pixels[13, 2].min() > 200
-    assert ("turned by EXIF" in decoded.odd) == (turn > 1)
+    exif[0x0112] = orientation
+    picture = photos.decode_photo(encode(stored, kind, exif=exif), 16)
+    assert (picture.width, picture.height) == (64, 32)
+    assert picture.pixels[2, 2, 1] < 90  # red
+    assert picture.pixels[2, 13].min() > 200
+    assert picture.pixels[13, 2].min() > 200
+    assert ("turned by EXIF" in picture.traits) == (orientation > 1)
 
 
-def test_a_scaled_decoding_differs_little_from_a_full_one() -> None:
+def test_decoding_at_a_smaller_scale_differs_little_from_decoding_at_full_size() -> None:
     rng = np.random.default_rng(0)
     smooth = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).resize((600, 400))
-    data = encoded(smooth, "JPEG", quality=95)
+    data = encode(smooth, "JPEG", quality=95)
     full = Image.open(io.BytesIO(data)).resize((64, 64), Image.Resampling.BILINEAR)
-    found = photos.decode_photo(data, 64).pixels
-    assert np.abs(found.astype(int) - np.asarray(full)).mean() < 2
+    pixels = photos.decode_photo(data, 64).pixels
+    assert np.abs(pixels.astype(int) - np.asarray(full)).mean() < 2
 
 
 @pytest.mark.parametrize("kind", ["photo", "trimap"])
-def test_a_bomb_is_refused_by_its_header(kind: str) -> None:
-    data = bytearray(encoded(Image.new("L", (8, 8), 1), "PNG"))
+def test_a_decompression_bomb_is_refused_by_its_header(kind: str) -> None:
+    data = bytearray(encode(Image.new("L", (8, 8), 1), "PNG"))
     data[16:24] = (30_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     decode = photos.decode_photo if kind == "photo" else photos.decode_trimap
@@ -104,70 +107,70 @@ def test_a_bomb_is_refused_by_its_header(kind: str) -> None:
         decode(bytes(data), 16)
 
 
-def test_a_script_is_no_photo() -> None:
+def test_a_postscript_file_is_no_photo() -> None:
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
     with pytest.raises(photos.UnusableError, match="photo cannot be decoded"):
         photos.decode_photo(data, 16)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
-def test_corrupt_data_within_a_jpeg_has_a_reason(mode: str) -> None:
+def test_a_jpeg_with_corrupt_data_gets_a_reason(mode: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    data = bytearray(encoded(Image.fromarray(noise).convert(mode), "JPEG"))
+    data = bytearray(encode(Image.fromarray(noise).convert(mode), "JPEG"))
     data[len(data) // 2 :] = bytes(64) + b"\xff\xd9"
-    Image.open(io.BytesIO(bytes(data))).load()  # Pillow says nothing
+    Image.open(io.BytesIO(bytes(data))).load()  # Pillow reports nothing
     with pytest.raises(photos.UnusableError, match="photo cannot be decoded: Corrupt JPEG data"):
         photos.decode_photo(bytes(data), 16)
 
 
-@pytest.mark.parametrize("cut", [0, 40, 500])
-def test_a_truncated_photo_has_a_reason(cut: int) -> None:
+@pytest.mark.parametrize("length", [0, 40, 500])
+def test_a_truncated_photo_gets_a_reason(length: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    data = encoded(Image.fromarray(noise), "JPEG")[:cut]
+    data = encode(Image.fromarray(noise), "JPEG")[:length]
     with pytest.raises(photos.UnusableError, match="photo cannot be decoded"):
         photos.decode_photo(data, 16)
 
 
 def test_a_trimap_keeps_its_three_classes() -> None:
     values = np.repeat(np.repeat(np.array([[1, 2], [3, 2]], np.uint8), 8, axis=0), 8, axis=1)
-    decoded = photos.decode_trimap(encoded(Image.fromarray(values), "PNG"), 4)
-    assert decoded.pixels.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 2, 2], [3, 3, 2, 2]]
+    picture = photos.decode_trimap(encode(Image.fromarray(values), "PNG"), 4)
+    assert picture.pixels.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 2, 2], [3, 3, 2, 2]]
 
 
 @pytest.mark.parametrize("value", [0, 4, 255])
-def test_a_trimap_with_another_value_has_a_reason(value: int) -> None:
+def test_a_trimap_with_another_value_gets_a_reason(value: int) -> None:
     with pytest.raises(photos.UnusableError, match="values outside 1 to 3: "):
-        photos.decode_trimap(encoded(Image.new("L", (8, 8), value), "PNG"), 4)
+        photos.decode_trimap(encode(Image.new("L", (8, 8), value), "PNG"), 4)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "I;16"])
-def test_a_trimap_of_another_kind_has_a_reason(mode: str) -> None:
+def test_a_trimap_of_another_mode_gets_a_reason(mode: str) -> None:
     with pytest.raises(photos.UnusableError, match=f"not one channel of 8 bits: {mode}"):
-        photos.decode_trimap(encoded(Image.new(mode, (8, 8)), "PNG"), 4)
+        photos.decode_trimap(encode(Image.new(mode, (8, 8)), "PNG"), 4)
 
 
 def test_a_trimap_with_a_palette_keeps_its_indices() -> None:
     image = Image.new("P", (8, 8), 3)
     image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
-    assert photos.decode_trimap(encoded(image, "PNG"), 4).pixels.tolist() == [[3] * 4] * 4
+    assert photos.decode_trimap(encode(image, "PNG"), 4).pixels.tolist() == [[3] * 4] * 4
 
 
-def test_damaged_files_of_every_format_end_in_a_picture_or_a_reason() -> None:
+def test_damaged_files_of_every_format_give_a_picture_or_a_reason() -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
     exif = image.getexif()
     exif[0x0112] = 6
-    whole = [encoded(image, kind, exif=exif) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
-    whole += [encoded(image.convert("CMYK"), "JPEG"), encoded(image.convert("P"), "GIF")]
-    whole += [encoded(image, "BMP"), encoded(image.convert("RGBA"), "PNG")]
+    files = [encode(image, kind, exif=exif) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
+    files += [encode(image.convert("CMYK"), "JPEG"), encode(image.convert("P"), "GIF")]
+    files += [encode(image, "BMP"), encode(image.convert("RGBA"), "PNG")]
     reasons = []
     for number in range(1200):
-        data = np.frombuffer(whole[number % len(whole)], np.uint8).copy()
-        places = rng.integers(0, rng.choice([64, 256, len(data)]), size=rng.choice([1, 3, 20]))
-        data[places % len(data)] = rng.integers(0, 256, len(places))
+        data = np.frombuffer(files[number % len(files)], np.uint8).copy()
+        positions = rng.integers(0, rng.choice([64, 256, len(data)]), size=rng.choice([1, 3, 20]))
+        data[positions % len(data)] = rng.integers(0, 256, len(positions))
         for decode in (photos.decode_photo, photos.decode_trimap):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's, on metadata
+                warnings.simplefilter("ignore")  # Pillow's warnings about damaged metadata
                 try:
                     assert decode(data.tobytes(), 16).pixels.shape[:2] == (16, 16)
                 except photos.UnusableError as error:

@@ -1,4 +1,4 @@
-"""The official layout of the dataset: its lists, and its two tar.gz read and written as streams."""
+"""The official layout of the dataset: its lists, its paths, and its two tar.gz archives as streams."""
 
 import codecs
 import gzip
@@ -23,8 +23,14 @@ OFFICIAL_SHA256 = {
     IMAGES: "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
     ANNOTATIONS: "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
 }
-MAX_BYTES = 1 << 28  # of one file in an archive: a photo is read as a whole
-Member = tuple[str, bytes]
+OFFICIAL_LICENCE = (
+    "CC BY-SA 4.0 by the dataset's page, 'research purposes only' by the README in its archive; "
+    "neither the photos nor figures made of them may be published again"
+)
+MAX_BYTES = 1 << 28  # limit for one file in an archive, which is read into memory at once
+Member = tuple[str, bytes]  # name and content
+Species = Literal["cat", "dog"]
+SPECIES_IDS: dict[Species, int] = {"cat": 1, "dog": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,9 @@ class Entry:
         return self.name.rpartition("_")[0]
 
     @property
-    def species(self) -> Literal["cat", "dog"]:
+    def species(self) -> Species:
         """The species in words."""
-        return "cat" if self.species_id == 1 else "dog"
+        return "cat" if self.species_id == SPECIES_IDS["cat"] else "dog"
 
     @property
     def row(self) -> str:
@@ -52,29 +58,44 @@ class Entry:
         return f"{self.name} {self.class_id} {self.species_id} {self.breed_id}"
 
 
-def parse_list(data: bytes, where: str) -> list[Entry]:
-    """Return a list's rows in order; `where` names the file in errors.
+def list_path(list_name: str) -> str:
+    """Return where a list lies in the archive of the annotations."""
+    return f"annotations/{list_name}.txt"
+
+
+def trimap_path(name: str) -> str:
+    """Return where a photo's trimap lies in the archive of the annotations."""
+    return f"annotations/trimaps/{name}.png"
+
+
+def photo_path(name: str) -> str:
+    """Return where a photo lies in the archive of the images."""
+    return f"images/{name}.jpg"
+
+
+def parse_list(data: bytes, source: str) -> list[Entry]:
+    """Return a list's rows in order; `source` names the file in errors.
 
     Raises:
-        UserError: a row that is not `NAME CLASS-ID SPECIES BREED-ID`, or not plain UTF-8 with
-            Unix line ends: what other tools would take for a part of a name.
+        UserError: a row is not `NAME CLASS-ID SPECIES BREED-ID`, or the file is not plain UTF-8
+            with Unix line ends; other tools would read the extra bytes as part of a name.
     """
-    found = []
+    entries = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         try:
             entry = parse_row(line)
         except ValueError as error:
-            raise UserError(f"{where}, line {number}: {error}") from None
+            raise UserError(f"{source}, line {number}: {error}") from None
         if entry:
-            found.append(entry)
-    return found
+            entries.append(entry)
+    return entries
 
 
 def parse_row(line: bytes) -> Entry | None:
-    """Return a line's row; None for an empty line and a comment.
+    """Return the entry in a line, or None for an empty line or a comment.
 
     Raises:
-        ValueError: it is none of them; the text says what is wrong, and the remedy.
+        ValueError: the line is none of these; the text gives the fault and the remedy.
     """
     if line.startswith(codecs.BOM_UTF8):
         raise ValueError("begins with a byte-order mark; save the list as UTF-8 without one")
@@ -89,32 +110,39 @@ def parse_row(line: bytes) -> Entry | None:
         return None
     if len(fields) != 4 or not all(field.isdecimal() for field in fields[1:]):
         raise ValueError(f"expected NAME CLASS-ID SPECIES BREED-ID, found {text!r}")
-    if fields[2] not in ("1", "2"):
-        raise ValueError(f"species is {fields[2]}; allowed: 1 (cat), 2 (dog)")
+    if fields[2] not in map(str, SPECIES_IDS.values()):
+        allowed = ", ".join(f"{number} ({species})" for species, number in SPECIES_IDS.items())
+        raise ValueError(f"species is {fields[2]}; allowed: {allowed}")
     return Entry(fields[0], *map(int, fields[1:]))
 
 
-def listed_twice(lists: Mapping[str, list[Entry]]) -> dict[str, str]:
-    """Return the names that stand in the lists more than once, and where."""
-    places: defaultdict[str, list[str]] = defaultdict(list)
+def duplicate_names(lists: Mapping[str, list[Entry]]) -> dict[str, str]:
+    """Return the names that the lists hold more than once, with the files that hold them.
+
+    The files are joined by " and ": `trainval.txt and test.txt`.
+    """
+    files: defaultdict[str, list[str]] = defaultdict(list)
     for list_name, entries in lists.items():
         for entry in entries:
-            places[entry.name].append(f"{list_name}.txt")
-    return {name: " and ".join(found) for name, found in places.items() if len(found) > 1}
+            files[entry.name].append(f"{list_name}.txt")
+    return {
+        name: " and ".join(file_names) for name, file_names in files.items() if len(file_names) > 1
+    }
 
 
-def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Iterator[Member]:
+def read_members(path: Path, select: Callable[[str], bool] | None = None) -> Iterator[Member]:
     """Yield (name, content) of an archive's regular files, in one pass and without unpacking.
 
-    Never touched: links, devices, absolute names, names with `..`, macOS's companions
+    Skips links, devices, absolute names, names with `..` and the companion files of macOS
     (`._NAME`). Shows progress through the archive's bytes.
 
     Args:
         path: a tar.gz.
-        wanted: which names to read; all by default.
+        select: returns whether the file of this name is to be read; by default all are.
 
     Raises:
-        UserError: the archive is not a readable tar.gz, or has a wanted file twice or too large.
+        UserError: the archive is missing or not a readable tar.gz, or a selected file is too
+            large or is in it twice.
     """
     seen: set[str] = set()
     try:
@@ -123,21 +151,22 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
             progress.bar(path.name, path.stat().st_size, "B") as bar,
             igzip_threaded.open(
                 CallbackIOWrapper(bar.update, file, "read"), "rb", block_size=1 << 17
-            ) as packed,
-            tarfile.open(fileobj=packed, mode="r|") as archive,
+            ) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as archive,
         ):
             for member in archive:
                 name = member.name.removeprefix("./")
-                if not member.isfile() or (wanted and not wanted(name)) or is_unsafe(name):
+                if not member.isfile() or (select and not select(name)) or is_unsafe(name):
                     continue
                 if name in seen or member.size > MAX_BYTES:
                     fault = "is there twice" if name in seen else f"has {member.size:,} bytes"
                     raise UserError(f"{path}: {name} {fault}; pack the archive without it")
                 seen.add(name)
                 content = archive.extractfile(member)
-                assert content is not None  # only folders and links have none
+                assert content is not None  # it is None for folders and links only
                 yield name, content.read()
-            while packed.read(1 << 20):  # tarfile takes a cut archive for a short one
+            # tarfile does not notice that an archive is cut off; reading the rest does
+            while stream.read(1 << 20):
                 pass
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run `dvc repro download`") from None
@@ -146,17 +175,17 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None = None) -> Ite
 
 
 def is_unsafe(name: str) -> bool:
-    """Return whether a member's name is none of the layout's, whatever it is."""
+    """Return whether a name leaves the archive's folder or is a companion file of macOS."""
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts or path.name.startswith("._")
 
 
-def write(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
-    """Write a tar.gz whose bytes depend on its members alone: no times, owners or file name."""
+def write(path: Path, members: Iterable[Member]) -> None:
+    """Write a tar.gz; equal members give equal bytes, as it holds no times, owners or file name."""
     with (
         path.open("wb") as file,
-        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as archive,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name, content in members:
             member = tarfile.TarInfo(name)
@@ -164,6 +193,6 @@ def write(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
             archive.addfile(member, io.BytesIO(content))
 
 
-def describe(archive: Path, sha256: str) -> dict[str, Any]:
-    """Return what source.json says of an archive."""
-    return {"bytes": archive.stat().st_size, "sha256": sha256}
+def size_and_sha256(path: Path, sha256: str) -> dict[str, Any]:
+    """Return what source.json holds about one archive."""
+    return {"bytes": path.stat().st_size, "sha256": sha256}

@@ -10,34 +10,34 @@ from jaxtyping import UInt8
 from petseg import files
 from petseg.errors import UserError
 
-BUFFER = 1 << 20  # bytes gathered before they go to the disk
+BUFFER = 1 << 20  # bytes collected in memory before they are written
 PHOTOS, TRIMAPS, INDEX = "photos.npy", "trimaps.npy", "index.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One row of the index."""
+    """One row of index.csv: a photo as it was before it was resized."""
 
     name: str
     breed: str
     species: str  # cat or dog
-    width: int  # of the original, pixels
-    height: int
-    sha256: str  # of the original photo's and trimap's bytes, first 16 digits
-    odd: str  # what is odd about the file that was used, or empty
+    width: int  # of the original photo in pixels
+    height: int  # of the original photo in pixels
+    sha256: str  # of the SHA-256 of the original photo and trimap; first 16 digits
+    odd: str  # unusual traits of the original file, joined by commas; usually empty
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split's photos and trimaps, mapped from disk, and what is known of each."""
+    """One split: its photos and trimaps, memory-mapped, and its index in the same order."""
 
-    photos: UInt8[np.ndarray, "n size size 3"]
+    photos: UInt8[np.ndarray, "n size size 3"]  # RGB
     trimaps: UInt8[np.ndarray, "n size size"]  # 1 pet, 2 background, 3 border
     index: list[Photo]
 
     @property
     def size(self) -> int:
-        """The side of a photo in pixels."""
+        """The width and height of the resized photos in pixels."""
         return int(self.photos.shape[1])
 
     def __len__(self) -> int:
@@ -45,10 +45,10 @@ class Split:
 
 
 def load(folder: Path) -> Split:
-    """Map a split's arrays; nothing is read until it is indexed.
+    """Return a split with its arrays memory-mapped: pixels are read when they are indexed.
 
     Raises:
-        UserError: a file is missing, or the files do not belong together.
+        UserError: a file is missing, or the arrays and the index differ in length.
     """
     try:
         photos, trimaps = (
@@ -65,15 +65,15 @@ def load(folder: Path) -> Split:
 
 
 def read_index(folder: Path) -> list[Photo]:
-    """Return the rows' names without touching the arrays."""
+    """Return a split's index without opening its arrays."""
     rows = files.read_csv(folder / INDEX)
     return [Photo(**row | {side: int(row[side]) for side in ("width", "height")}) for row in rows]  # type: ignore[arg-type]
 
 
 class RowWriter:
-    """Appends rows to a .npy file whose length is known only in the end.
+    """Writes a .npy file row by row, without being given the number of rows.
 
-    numpy pads the header so that the number of rows can be written afterwards.
+    numpy pads the header, so it has room for the number of rows, which is written last.
     """
 
     def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
@@ -82,11 +82,11 @@ class RowWriter:
         self._write_header()
 
     def append(self, row: UInt8[np.ndarray, "..."]) -> None:
-        """Write one row; it must have the shape that was announced."""
+        """Write one row of the shape given to the constructor."""
         self.extend(row[None])
 
     def extend(self, rows: UInt8[np.ndarray, "n ..."]) -> None:
-        """Write some rows."""
+        """Write several rows of the shape given to the constructor."""
         assert rows.shape[1:] == self.row_shape
         assert rows.dtype == np.uint8
         self.file.write(rows.tobytes())

@@ -1,4 +1,4 @@
-"""The demo dataset: which photos it lists, drawn and packed in the official layout."""
+"""Draw the demo dataset and pack it in the official layout."""
 
 import io
 import os
@@ -7,26 +7,16 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
-from pydantic.dataclasses import dataclass as checked
 
 from petseg import files, progress
 from petseg.data import archives, demo_pets
-from petseg.data.archives import Entry
+from petseg.data.archives import Entry, Member
 from petseg.data.demo_pets import BREEDS, Breed
 
-
-@checked(frozen=True, config={"extra": "forbid"})
-class Demo:
-    """`download` in params.yaml, drawing synthetic pets."""
-
-    source: Literal["demo"]
-    seed: Annotated[int, Field(ge=0)]
-    trainval: Annotated[int, Field(ge=12)]
-    test: Annotated[int, Field(ge=1)]
+ListName = Literal["trainval", "test"]
 
 
 @dataclass(frozen=True)
@@ -34,71 +24,75 @@ class DemoPhoto:
     """One photo of the demo dataset as the archives hold it."""
 
     entry: Entry
-    split: Literal["trainval", "test"]
-    jpeg: bytes
-    png: bytes
+    list_name: ListName
+    jpeg: bytes  # the photo
+    png: bytes  # the trimap
 
 
-def draw_demo(settings: Demo, raw: Path) -> dict[str, Any]:
-    """Draw the demo dataset and pack it; return what source.json says of it."""
-    jobs = [
-        (settings.seed, number, *listed)
-        for number, listed in enumerate(entries(settings.trainval, settings.test))
-    ]
-    drawn = []
+def draw_archives(raw: Path, *, seed: int, trainval: int, test: int) -> dict[str, Any]:
+    """Draw the demo dataset and write its two archives.
+
+    Args:
+        raw: the folder to write to.
+        seed: determines every pixel; equal seeds give archives of equal bytes.
+        trainval: how many photos to draw for training and validation.
+        test: how many photos to draw for the test split.
+
+    Returns:
+        The content of source.json.
+    """
+    jobs = [(seed, number, *row) for number, row in enumerate(entries(trainval, test))]
+    photos = []
     with (
         ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
         progress.bar("drawing", len(jobs)) as bar,
     ):
-        for photo in pool.map(draw, jobs, chunksize=8):
-            drawn.append(photo)
+        for photo in pool.map(draw_photo, jobs, chunksize=8):
+            photos.append(photo)
             bar.update()
     archives.write(
-        raw / archives.IMAGES, ((f"images/{photo.entry.name}.jpg", photo.jpeg) for photo in drawn)
+        raw / archives.IMAGES,
+        ((archives.photo_path(photo.entry.name), photo.jpeg) for photo in photos),
     )
-    archives.write(raw / archives.ANNOTATIONS, annotations(drawn))
+    archives.write(raw / archives.ANNOTATIONS, annotation_members(photos))
     return {
         "source": "demo",
         "official": False,
         "licence": "MIT, drawn by this project",
         "from": "drawn",
         "archives": {
-            name: archives.describe(raw / name, files.sha256(raw / name))
+            name: archives.size_and_sha256(raw / name, files.sha256(raw / name))
             for name in (archives.IMAGES, archives.ANNOTATIONS)
         },
     }
 
 
-def entries(trainval: int, test: int) -> Iterator[tuple[Entry, Literal["trainval", "test"], Breed]]:
-    """Yield what the dataset lists: the breeds in turn, numbered within each."""
-    species_ids = {"cat": 1, "dog": 2}
+def entries(trainval: int, test: int) -> Iterator[tuple[Entry, ListName, Breed]]:
+    """Yield the dataset's entries with their list and breed: the breeds in turn, numbered each."""
     for number in range(trainval + test):
-        kind = number % len(BREEDS)
-        breed = BREEDS[kind]
-        breed_id = 1 + sum(other.species == breed.species for other in BREEDS[:kind])
+        breed_index = number % len(BREEDS)
+        breed = BREEDS[breed_index]
+        breed_id = 1 + sum(other.species == breed.species for other in BREEDS[:breed_index])
         name = f"{breed.name}_{number // len(BREEDS) + 1}"
-        entry = Entry(name, kind + 1, species_ids[breed.species], breed_id)
+        entry = Entry(name, breed_index + 1, archives.SPECIES_IDS[breed.species], breed_id)
         yield entry, "trainval" if number < trainval else "test", breed
 
 
-def draw(job: tuple[int, int, Entry, Literal["trainval", "test"], Breed]) -> DemoPhoto:
-    """Draw one photo from (seed, number, entry, split, breed); every photo has its own generator."""
-    seed, number, entry, split, breed = job
-    photo, mask = demo_pets.draw_photo(np.random.default_rng([seed, number]), breed)
+def draw_photo(job: tuple[int, int, Entry, ListName, Breed]) -> DemoPhoto:
+    """Draw one photo from (seed, number, entry, list, breed); every photo has its own generator."""
+    seed, number, entry, list_name, breed = job
+    photo, trimap = demo_pets.draw_photo(np.random.default_rng([seed, number]), breed)
     jpeg, png = io.BytesIO(), io.BytesIO()
     photo.save(jpeg, "JPEG", quality=88)
-    mask.save(png, "PNG")
-    return DemoPhoto(entry, split, jpeg.getvalue(), png.getvalue())
+    trimap.save(png, "PNG")
+    return DemoPhoto(entry, list_name, jpeg.getvalue(), png.getvalue())
 
 
-def annotations(drawn: list[DemoPhoto]) -> Iterator[tuple[str, bytes]]:
+def annotation_members(photos: list[DemoPhoto]) -> Iterator[Member]:
     """Yield the members of the annotations' archive: the lists, then the trimaps."""
-    for name, splits in (
-        ("list", ("trainval", "test")),
-        ("trainval", ("trainval",)),
-        ("test", ("test",)),
-    ):
-        rows = sorted(photo.entry.row for photo in drawn if photo.split in splits)
-        yield f"annotations/{name}.txt", "".join(f"{row}\n" for row in rows).encode()
-    for photo in drawn:
-        yield f"annotations/trimaps/{photo.entry.name}.png", photo.png
+    contents = {"list": ("trainval", "test"), "trainval": ("trainval",), "test": ("test",)}
+    for name, list_names in contents.items():
+        rows = sorted(photo.entry.row for photo in photos if photo.list_name in list_names)
+        yield archives.list_path(name), "".join(f"{row}\n" for row in rows).encode()
+    for photo in photos:
+        yield archives.trimap_path(photo.entry.name), photo.png

@@ -1,14 +1,14 @@
-"""Fetch one archive from the first mirror that has it: a folder or an http(s) address."""
+"""Fetch the archives from the first mirror that has them: a folder or an http(s) address."""
 
 import hashlib
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -17,41 +17,42 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from petseg import files, progress
+from petseg.data import archives
 from petseg.errors import UserError
 
 CHUNK = 1 << 20  # bytes
-GZIP = b"\x1f\x8b"  # how a .gz begins
-TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}  # HTTP answers that may be others in a while
+GZIP = b"\x1f\x8b"  # the first bytes of every .gz
+TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may pass with time
 
 
 class UnreachableError(UserError):
-    """No mirror has the file; the text names each mirror and its reason."""
+    """No mirror has the file; the text names every mirror with its reason."""
 
 
 class PermanentError(Exception):
-    """This mirror will not do, now or later; the text is the reason in a few words."""
+    """This mirror cannot provide the file; the text is the reason in a few words."""
 
 
 class TransientError(Exception):
-    """This mirror may do when asked again; the text is the reason in a few words."""
+    """This mirror may provide the file if asked again; the text is the reason in a few words."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """When a mirror is given up."""
+class RetryPolicy:
+    """How long to wait for a mirror, and when to give it up."""
 
-    timeout: float = 30.0  # seconds to connect, and to send `least` bytes
-    least: int = 1 << 15  # bytes
-    pauses: tuple[float, ...] = (1, 2, 4, 8, 16)  # seconds before asking again
-    progress: int = 1 << 20  # bytes that earn all the pauses anew
+    timeout: float = 30.0  # seconds to connect, and to send `min_bytes`
+    min_bytes: int = 1 << 15  # a mirror that sends less than this is too slow
+    pauses: tuple[float, ...] = (1, 2, 4, 8, 16)  # seconds before every further request
+    reset_bytes: int = 1 << 20  # after this many new bytes the pauses begin again
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """Where a file came from and its SHA-256."""
+class FetchResult:
+    """Where a file came from, and its SHA-256."""
 
     mirror: str
     sha256: str
@@ -59,39 +60,39 @@ class Fetched:
 
 @dataclass
 class PartialFile:
-    """What has been fetched of a file, on disk, with what must hold to go on with it."""
+    """The bytes of an incomplete download on disk, and what is needed to continue it."""
 
     path: Path
     address: str = ""
-    version: str = ""  # the server's strong ETag or its date, for If-Range
-    total: int | None = None  # bytes of the whole file, as announced
-    answers: int = 0  # that it was put together from
+    version: str = ""  # the server's strong ETag or its date, for the header If-Range
+    total: int | None = None  # bytes of the complete file, as the server announces them
+    answers: int = 0  # number of responses that the bytes come from
 
     @property
     def note(self) -> Path:
-        """The file beside it that remembers the rest."""
+        """The JSON file beside it that holds the other fields."""
         return self.path.with_name(self.path.name + ".json")
 
     @property
     def size(self) -> int:
-        """The bytes on disk."""
+        """The number of bytes on disk."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def remember(self) -> None:
+    def save_note(self) -> None:
         """Write the note."""
-        facts = asdict(self)
-        del facts["path"]
-        files.write_json(self.note, facts)
+        fields = asdict(self)
+        del fields["path"]
+        files.write_json(self.note, fields)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete both files and reset the fields."""
         self.path.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
         self.address, self.version, self.total, self.answers = "", "", None, 0
 
 
-def reopen(path: Path) -> PartialFile:
-    """Return what an earlier run has left of a file; without its note it is not trusted."""
+def load_partial(path: Path) -> PartialFile:
+    """Return what an earlier run has left of a download; bytes without a note are deleted."""
     note = PartialFile(path).note
     if note.exists():
         return PartialFile(path, **files.read_json(note))
@@ -100,19 +101,62 @@ def reopen(path: Path) -> PartialFile:
 
 
 class Session(requests.Session):
-    """Never follows a redirect from https to http, nor more than a few."""
+    """An HTTP session that follows five redirects at most, and none from https to http."""
 
     def __init__(self) -> None:
         super().__init__()
         self.max_redirects = 5
-        self.headers["Accept-Encoding"] = "identity"  # the archive's own bytes
+        self.headers["Accept-Encoding"] = "identity"  # the archive's bytes as they are
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where an answer redirects to."""
+        """Return the address to which a response redirects, if it does."""
         target = super().get_redirect_target(resp)
         if target and (resp.url[:6], urljoin(resp.url, target)[:5]) == ("https:", "http:"):
             raise PermanentError("redirects from https to http")
         return target
+
+
+def fetch_archives(
+    mirrors: Sequence[str], checksums: Mapping[str, str | None], raw: Path, downloads: Path
+) -> dict[str, Any]:
+    """Fetch the archives and print where every one comes from.
+
+    Args:
+        mirrors: folders or http(s) addresses, tried in order.
+        checksums: SHA-256 in hexadecimal by the archive's name; None accepts any.
+        raw: the folder to write the archives to.
+        downloads: where downloads are stored, complete or partial, on the same disk.
+
+    Returns:
+        The content of source.json.
+
+    Raises:
+        UserError: no mirror has an archive, or the disk is full.
+    """
+    facts = {}
+    for name, sha256 in checksums.items():
+        try:
+            result = fetch(name, mirrors, sha256, raw / name, downloads)
+        except UnreachableError as error:
+            raise UserError(
+                f"{error}. Partial downloads are stored: run again to continue. Without a network "
+                "run the demo recipe (`petseg use demo`); if you have images.tar.gz and "
+                "annotations.tar.gz, put their folder first in download.mirrors; another version "
+                "of the files needs its checksums in download.sha256 (null: unchecked)"
+            ) from None
+        facts[name] = archives.size_and_sha256(raw / name, result.sha256)
+        print(f"{name}: {'verified' if sha256 else 'unchecked'}, from {result.mirror}", flush=True)
+    sha256_by_name = {name: fact["sha256"] for name, fact in facts.items()}
+    return {
+        "source": "archives",
+        "official": sha256_by_name == archives.OFFICIAL_SHA256,
+        "licence": archives.OFFICIAL_LICENCE,
+        # All mirrors, not the one that had the file: the next run may use another one, and its
+        # output must not differ.
+        "from": mirrors,
+        "checked": None not in checksums.values(),
+        "archives": facts,
+    }
 
 
 def fetch(
@@ -121,46 +165,35 @@ def fetch(
     sha256: str | None,
     target: Path,
     downloads: Path,
-    patience: Patience = PATIENCE,
-) -> Fetched:
-    """Put a file at `target`, verified; nothing wrong is ever left there.
+    policy: RetryPolicy = RETRY_POLICY,
+) -> FetchResult:
+    """Fetch a file to `target` and verify it; a wrong file is never left there.
 
-    What comes over the network lies in `downloads`: a part stays there whatever happens and
-    is gone on with, a verified file is never fetched again.
+    Downloads are stored in `downloads`. A partial one stays there whatever happens and is
+    continued by the next run; a verified one is never downloaded again.
 
     Args:
         name: the file's name within every mirror, a .gz.
         mirrors: folders or http(s) addresses, tried in order.
-        sha256: what it must be in hexadecimal; None takes it unchecked.
-        target: the file to write, moved into place when whole.
-        downloads: a folder on the same disk, so that the file lies there once.
-        patience: when to give a mirror up.
+        sha256: the expected SHA-256 in hexadecimal; None accepts any.
+        target: the file to write, moved into place when complete.
+        downloads: a folder on the same disk, so that the file takes its space only once.
+        policy: when to give up a mirror.
 
     Raises:
-        UnreachableError: no mirror has it, or none has the right one.
+        UnreachableError: no mirror has the file, or none has it with this SHA-256.
         UserError: the disk is full.
     """
     downloads.mkdir(parents=True, exist_ok=True)
-    kept = downloads / f"{sha256}-{name}"
-    if sha256 and kept.exists() and files.sha256(kept) == sha256:
-        link(kept, target)
-        return Fetched(str(kept), sha256)
+    verified = downloads / f"{sha256}-{name}"
+    if sha256 and verified.exists() and files.sha256(verified) == sha256:
+        files.link_or_copy(verified, target)
+        return FetchResult(str(verified), sha256)
     reasons = []
     for mirror in mirrors:
-        address = f"{mirror.rstrip('/')}/{name}"
         try:
-            if not mirror.startswith(("http://", "https://")):
-                return Fetched(mirror, copy(Path(address).expanduser(), sha256, target))
-            key = sha256 or hashlib.sha256(address.encode()).hexdigest()
-            part = reopen(downloads / f"{key}-{name}.partial")
-            found = download(address, sha256, part, patience)
-            if sha256:
-                part.path.replace(kept)
-                link(kept, target)
-            else:
-                shutil.move(part.path, target)
-            part.clear()
-            return Fetched(mirror, found)
+            actual = fetch_from_mirror(mirror, name, sha256, target, downloads, policy)
+            return FetchResult(mirror, actual)
         except (PermanentError, TransientError) as error:
             reasons.append(f"{mirror} ({error})")
     raise UnreachableError(
@@ -168,116 +201,155 @@ def fetch(
     )
 
 
-def link(kept: Path, target: Path) -> None:
-    """Give a file a second name; a disk that has no such names holds it twice."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(kept, target)
-    except OSError:
-        shutil.copyfile(kept, target)
+def fetch_from_mirror(
+    mirror: str,
+    name: str,
+    sha256: str | None,
+    target: Path,
+    downloads: Path,
+    policy: RetryPolicy,
+) -> str:
+    """Fetch a file from one mirror to `target` and verify it, as `fetch` does; return its SHA-256.
+
+    Raises:
+        PermanentError, TransientError: the mirror does not have the file with this SHA-256.
+        UserError: the disk is full.
+    """
+    address = f"{mirror.rstrip('/')}/{name}"
+    if not mirror.startswith(("http://", "https://")):
+        return copy(Path(address).expanduser(), sha256, target)
+    key = sha256 or hashlib.sha256(address.encode()).hexdigest()
+    stored = downloads / f"{key}-{name}"
+    part = load_partial(files.partial_path(stored))
+    actual = download(address, sha256, part, policy)
+    if sha256:
+        part.path.replace(stored)
+        files.link_or_copy(stored, target)
+    else:
+        shutil.move(part.path, target)
+    part.clear()
+    return actual
 
 
 def copy(source: Path, sha256: str | None, target: Path) -> str:
-    """Copy from a folder and verify; a copy, for DVC makes its files read-only and links them."""
-    partial = target.with_name(target.name + ".partial")
+    """Copy a file from a folder, verify it and return its SHA-256.
+
+    It is copied, not linked: DVC makes its outputs read-only, and a hard link would share that
+    with the file of the mirror.
+    """
+    partial = files.partial_path(target)
     try:
         with (
-            source.open("rb") as file,
-            partial.open("wb") as written,
+            source.open("rb") as original,
+            partial.open("wb") as duplicate,
             progress.bar(source.name, source.stat().st_size, "B") as bar,
         ):
-            while chunk := file.read(CHUNK):
-                written.write(chunk)
+            while chunk := original.read(CHUNK):
+                duplicate.write(chunk)
                 bar.update(len(chunk))
-        found = files.sha256(partial)
-        check(sha256, found)
+        actual = files.sha256(partial)
+        check_sha256(sha256, actual)
         partial.replace(target)
     except OSError as error:
         raise PermanentError(error.strerror or str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
-    return found
+    return actual
 
 
-def check(expected: str | None, found: str) -> None:
-    """Refuse a file whose checksum is not the expected one."""
-    if expected not in (None, found):
-        raise PermanentError(f"its SHA-256 is {found}, expected {expected}")
+def check_sha256(expected: str | None, actual: str) -> None:
+    """Check a file's SHA-256; None accepts any.
+
+    Raises:
+        PermanentError: it is not the expected one.
+    """
+    if expected not in (None, actual):
+        raise PermanentError(f"its SHA-256 is {actual}, expected {expected}")
 
 
-def download(address: str, sha256: str | None, part: PartialFile, patience: Patience) -> str:
-    """Complete the part and verify it; return its SHA-256."""
-    # answers may be of different files: what they made is fetched once more, in one piece
-    for pauses in (patience.pauses, ()):
-        complete_file(address, sha256, part, replace(patience, pauses=pauses))
-        found = files.sha256(part.path)
-        if sha256 in (None, found):
-            return found
+def download(address: str, sha256: str | None, part: PartialFile, policy: RetryPolicy) -> str:
+    """Complete a partial file, verify it and return its SHA-256."""
+    # Several responses may be parts of different files. If their sum is wrong, the file is
+    # downloaded once more, in a single response.
+    for pauses in (policy.pauses, ()):
+        complete_file(address, sha256, part, replace(policy, pauses=pauses))
+        actual = files.sha256(part.path)
+        if sha256 in (None, actual):
+            return actual
         answers = part.answers
         part.clear()
         if answers == 1:
             break
-    check(sha256, found)
-    return found
+    check_sha256(sha256, actual)
+    return actual
 
 
-def complete_file(address: str, sha256: str | None, part: PartialFile, patience: Patience) -> None:
-    """Ask for what is missing until it is all there, waiting longer when too little comes."""
-    most, pauses = part.size, iter(patience.pauses)
+def complete_file(address: str, sha256: str | None, part: PartialFile, policy: RetryPolicy) -> None:
+    """Request the missing bytes until there are none; wait longer each time if few arrive."""
+    size, pauses = part.size, iter(policy.pauses)
     with Session() as session:
         while part.total is None or part.size != part.total:
             try:
-                request_range(session, address, sha256, part, patience)
+                request_range(session, address, sha256, part, policy)
             except TransientError as error:
-                if part.size >= most + patience.progress:
-                    most, pauses = part.size, iter(patience.pauses)
+                if part.size >= size + policy.reset_bytes:
+                    size, pauses = part.size, iter(policy.pauses)
                 pause = next(pauses, None)
                 if pause is None:
                     raise
-                tqdm.write(f"{address}: {error}; asking again in {pause:g} s")
+                tqdm.write(f"{address}: {error}; trying again in {pause:g} s")
                 time.sleep(pause)
 
 
 def request_range(
-    session: Session, address: str, sha256: str | None, part: PartialFile, patience: Patience
+    session: Session, address: str, sha256: str | None, part: PartialFile, policy: RetryPolicy
 ) -> None:
-    """Send one request for what is missing and append the answer to the part."""
+    """Send one request for the missing bytes and append the response to the partial file."""
     if not (sha256 or part.version):
-        part.clear()  # nothing would tell that the rest is of another file
-    have = part.size
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    if have and part.version and part.address == address:
+        # Without either, nothing would reveal that the missing bytes are of another file.
+        part.clear()
+    start = part.size
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    if start and part.version and part.address == address:
         headers["If-Range"] = part.version
     with (
-        translated_errors(part, patience),
-        session.get(address, headers=headers, stream=True, timeout=patience.timeout) as answer,
+        translated_errors(part, policy),
+        session.get(address, headers=headers, stream=True, timeout=policy.timeout) as response,
     ):
-        if answer.status_code == codes.requested_range_not_satisfiable and have:
+        if response.status_code == codes.requested_range_not_satisfiable and start:
             if not sha256:
                 part.clear()
                 raise PermanentError("has less than it announces")
-            part.total = have  # announced too long, if the checksum agrees
+            part.total = start  # the server had announced too many bytes; the checksum decides
             return
-        if answer.status_code in TRANSIENT_STATUS:
-            raise TransientError(f"HTTP {answer.status_code}")
-        if answer.status_code not in (codes.ok, codes.partial_content):
-            raise PermanentError(f"HTTP {answer.status_code}")
-        first = answer.raw.read1(CHUNK, decode_content=False)
-        begin_part(answer, first, address, part)
-        append_body(answer, first, part, patience)
+        if response.status_code in TRANSIENT_STATUS:
+            raise TransientError(f"HTTP {response.status_code}")
+        if response.status_code not in (codes.ok, codes.partial_content):
+            raise PermanentError(f"HTTP {response.status_code}")
+        first_chunk = response.raw.read1(CHUNK, decode_content=False)
+        accept_response(response, first_chunk, address, part)
+        append_body(response, first_chunk, part, policy)
         if part.total is None:
             part.total = part.size
         elif part.size != part.total:
             raise TransientError(f"cut after {part.size:,} of {part.total:,} bytes")
 
 
-def begin_part(answer: requests.Response, first: bytes, address: str, part: PartialFile) -> None:
-    """Check that an answer goes on with the part, or is a whole file to begin anew with."""
-    start, total = content_range(answer)
-    version = version_of(answer)
-    if start == 0 and not first.startswith(GZIP[: len(first)]):
-        kind = answer.headers.get("Content-Type", "something else")
-        raise PermanentError(f"answers with {kind}, not with a .gz")
+def accept_response(
+    response: requests.Response, first_chunk: bytes, address: str, part: PartialFile
+) -> None:
+    """Check that a response continues the partial file or is a complete .gz; note its origin.
+
+    Raises:
+        PermanentError: the response is not a .gz.
+        TransientError: the file on the mirror is another one now.
+        UserError: the disk has too little space.
+    """
+    start, total = content_range(response)
+    version = content_version(response)
+    if start == 0 and not first_chunk.startswith(GZIP[: len(first_chunk)]):
+        content_type = response.headers.get("Content-Type", "something else")
+        raise PermanentError(f"answers with {content_type}, not with a .gz")
     if start == 0:
         part.clear()
     elif (
@@ -287,79 +359,85 @@ def begin_part(answer: requests.Response, first: bytes, address: str, part: Part
     ):
         part.clear()
         raise TransientError("the file has changed")
-    missing, free = (total or 0) - part.size, shutil.disk_usage(part.path.parent).free
-    if missing > free:
+    missing_bytes, free_bytes = (total or 0) - part.size, shutil.disk_usage(part.path.parent).free
+    if missing_bytes > free_bytes:
         raise UserError(
-            f"{part.path.parent}: {missing / 1e6:,.0f} MB are to come, {free / 1e6:,.0f} MB are free; "
+            f"{part.path.parent}: {missing_bytes / 1e6:,.0f} MB are to come, {free_bytes / 1e6:,.0f} MB are free; "
             "make room on this disk and run again"
         )
     part.address, part.version, part.total = address, version, total
     part.answers += 1
-    part.remember()
+    part.save_note()
 
 
-def content_range(answer: requests.Response) -> tuple[int, int | None]:
-    """Return an answer's first byte within the file, and the file's size if it says so."""
-    if answer.status_code == codes.ok:
-        length = answer.headers.get("Content-Length", "")
+def content_range(response: requests.Response) -> tuple[int, int | None]:
+    """Return the position of a response's first byte in the file, and the file's size if given."""
+    if response.status_code == codes.ok:
+        length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdigit() else None
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-    if not found:
+    header = response.headers.get("Content-Range", "")
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", header)
+    if not match:
         raise PermanentError("answers with a part and does not say which")
-    return int(found[1]), None if found[2] == "*" else int(found[2])
+    return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
-def version_of(answer: requests.Response) -> str:
-    """Return what tells this content from a later one; a weak ETag does not."""
-    tag: str = answer.headers.get("ETag", "")
-    return tag if tag.startswith('"') else answer.headers.get("Last-Modified", "")
+def content_version(response: requests.Response) -> str:
+    """Return the strong ETag or the date of a response: two versions of a file differ in it.
+
+    A weak ETag is not used, because files of different bytes may share it (RFC 9110, 8.8.1).
+    """
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
 def append_body(
-    answer: requests.Response, chunk: bytes, part: PartialFile, patience: Patience
+    response: requests.Response, chunk: bytes, part: PartialFile, policy: RetryPolicy
 ) -> None:
-    """Write an answer's bytes, of which the first chunk is at hand, to the end of the part."""
+    """Append the body of a response to the partial file; `chunk` is the body's beginning."""
     with (
         part.path.open("ab") as file,
         progress.bar(part.address.rpartition("/")[2], part.total, "B", file.tell()) as bar,
     ):
-        since, came = time.monotonic(), 0
+        start, received = time.monotonic(), 0
         while chunk:
             file.write(chunk)
-            file.flush()  # a kill shall cost nothing
+            file.flush()  # so that a killed process loses nothing
             bar.update(len(chunk))
-            came += len(chunk)
-            if time.monotonic() - since > patience.timeout:
-                if came < patience.least:
-                    raise TransientError(f"only {came:,} bytes in {patience.timeout:g} s")
-                since, came = time.monotonic(), 0
-            chunk = answer.raw.read1(CHUNK, decode_content=False)
+            received += len(chunk)
+            if time.monotonic() - start > policy.timeout:
+                if received < policy.min_bytes:
+                    raise TransientError(f"only {received:,} bytes in {policy.timeout:g} s")
+                start, received = time.monotonic(), 0
+            chunk = response.raw.read1(CHUNK, decode_content=False)
 
 
 @contextmanager
-def translated_errors(part: PartialFile, patience: Patience) -> Iterator[None]:
-    """Sort what can go wrong between a mirror and the disk."""
+def translated_errors(part: PartialFile, policy: RetryPolicy) -> Iterator[None]:
+    """Turn errors of the network and the disk into permanent, transient and user errors."""
     try:
         yield
     except requests.TooManyRedirects as error:
         raise PermanentError("redirects in a circle") from error
     except (requests.ReadTimeout, ReadTimeoutError) as error:
-        raise TransientError(f"no byte for {patience.timeout:g} s") from error
+        raise TransientError(f"no byte for {policy.timeout:g} s") from error
     except requests.exceptions.SSLError as error:
         raise PermanentError(f"no secure connection: {error}") from error
     except (requests.ConnectionError, HTTPError) as error:
-        if isinstance(error, requests.ConnectTimeout) or is_unanswered(error):
+        if isinstance(error, requests.ConnectTimeout) or is_unreachable(error):
             raise PermanentError("no connection") from error
         raise TransientError(f"connection lost after {part.size:,} bytes") from error
     except requests.RequestException as error:
         raise PermanentError(str(error)) from error
-    except OSError as error:  # requests' errors are OSErrors too, and have been sorted out
+    # Only the disk's errors are left: those of requests are OSErrors as well, but caught above.
+    except OSError as error:
         raise UserError(
-            f"{part.path}: {error.strerror}; what has come is kept, mend this and run again"
+            f"{part.path}: {error.strerror}; the partial download is stored, correct this and run "
+            "again"
         ) from error
 
 
-def is_unanswered(error: Exception) -> bool:
-    """Return whether there was nobody to talk to: no such host, or nobody listens."""
+def is_unreachable(error: Exception) -> bool:
+    """Return whether no connection could be made: no such host, or no server on that port."""
     cause = error.args[0] if error.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)

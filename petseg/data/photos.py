@@ -1,4 +1,4 @@
-"""The bytes of a photo or a trimap → an array of the wanted size, or a reason why not."""
+"""Decode a photo or a trimap to an array of a given size, or give the reason why it cannot be used."""
 
 import hashlib
 import io
@@ -20,60 +20,62 @@ from PIL import ExifTags, Image, ImageOps
 from petseg.data.archives import Member
 from petseg.data.labels import BORDER, PET
 
-# what Pillow may try: formats that only decode, none that runs a program
+# The formats that Pillow may try: it decodes these itself; for others it starts a program.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 ANIMATED = ("GIF", "PNG", "WEBP")
-MAX_PIXELS = 89_000_000  # below Pillow's own limit, which warns first and refuses at twice that
-DAMAGE = (OSError, SyntaxError, ValueError)  # what Pillow and simplejpeg raise on damaged bytes
-KINDS = {"L": "grey", "P": "palette", "RGBA": "alpha", "LA": "alpha", "1": "black and white"}
-BATCH = 8  # members that a thread takes at a time: handing each over alone costs time
-AHEAD = 4  # batches per thread that are decoded or wait
+MAX_PIXELS = 89_000_000  # just below Pillow's limit, where it warns; at twice that it raises
+DECODING_ERRORS = (OSError, SyntaxError, ValueError)  # raised by Pillow and simplejpeg
+MODE_NAMES = {"L": "grey", "P": "palette", "RGBA": "alpha", "LA": "alpha", "1": "black and white"}
+BATCH = 8  # members per task of a thread: a task for every single member would cost time
+BATCHES_PER_THREAD = 4  # that wait or are being decoded
 
 
 class UnusableError(Exception):
-    """The file cannot be used; its text is the reason, in words for the table of rejects."""
+    """The file cannot be used; the text is the reason, as it stands in rejected.csv."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """A picture squashed to a square, its original size in pixels, and what is odd about it."""
+class Picture:
+    """A picture resized to a square, with the size and the unusual traits of its file."""
 
     pixels: UInt8[np.ndarray, "size size *channels"]
-    width: int
-    height: int
-    odd: str = ""
+    width: int  # of the upright original in pixels
+    height: int  # of the upright original in pixels
+    traits: str = ""  # what is unusual about the file, joined by commas
 
 
-def decode_photo(data: bytes, size: int) -> Decoded:
-    """Return the photo as RGB, (size, size, 3), turned upright and antialiased.
+def decode_photo(data: bytes, size: int) -> Picture:
+    """Return a photo as RGB, (size, size, 3), turned upright and antialiased.
 
-    Any picture that Pillow reads will do, whatever the file is called; of an animation the
-    first frame, of transparent pixels the colour, of 16 bits the upper 8.
+    The file may have any of `FORMATS`, whatever its name says. Of an animation the first frame
+    is used, of transparent pixels the colour, of 16 bits the upper 8.
 
     Raises:
-        UnusableError: the bytes are not a whole picture, or have too many pixels to decode.
+        UnusableError: the bytes are not a complete picture, or have too many pixels to decode.
     """
-    with damage_of("photo"):
+    with decoding_errors("photo"):
         image = open_header(data)
-        whole = (
-            decode_jpeg(data, image.size, size) if plain_jpeg(image) else decode_other(data, image)
+        rgb = (
+            decode_jpeg(data, image.size, size)
+            if is_plain_jpeg(image)
+            else decode_other(data, image)
         )
-        small = whole.resize((size, size), Image.Resampling.BILINEAR)
-        turn = orientation(image)
-        if turn != 1:
-            small.getexif()[ExifTags.Base.Orientation] = turn
-            small = ImageOps.exif_transpose(small)
-        width, height = image.size if turn < 5 else image.size[::-1]
-        return Decoded(np.asarray(small), width, height, oddities(image, turn))
+        resized = rgb.resize((size, size), Image.Resampling.BILINEAR)
+        orientation = exif_orientation(image)
+        if orientation != 1:
+            resized.getexif()[ExifTags.Base.Orientation] = orientation
+            resized = ImageOps.exif_transpose(resized)
+        width, height = image.size if orientation < 5 else image.size[::-1]
+        return Picture(np.asarray(resized), width, height, unusual_traits(image, orientation))
 
 
-def decode_trimap(data: bytes, size: int) -> Decoded:
-    """Return the trimap, (size, size) of 1 pet, 2 background, 3 border, nearest neighbour.
+def decode_trimap(data: bytes, size: int) -> Picture:
+    """Return a trimap, (size, size) of 1 pet, 2 background, 3 border, by nearest neighbour.
 
     Raises:
-        UnusableError: the bytes are not a whole picture, or hold other values.
+        UnusableError: the bytes are not a complete picture, or hold other values.
     """
-    with damage_of("trimap"):
+    with decoding_errors("trimap"):
         image = open_header(data)
         if image.mode not in ("L", "P"):
             raise UnusableError(f"trimap is not one channel of 8 bits: {image.mode}")
@@ -82,19 +84,20 @@ def decode_trimap(data: bytes, size: int) -> Decoded:
             raise UnusableError(
                 f"trimap has values outside 1 to 3: {values.min()} to {values.max()}"
             )
-        small = image.resize((size, size), Image.Resampling.NEAREST)
-        return Decoded(np.asarray(small), *image.size)
+        resized = image.resize((size, size), Image.Resampling.NEAREST)
+        return Picture(np.asarray(resized), *image.size)
 
 
 @contextmanager
-def damage_of(kind: str) -> Iterator[None]:
-    """Turn what the decoders raise on damaged bytes into a reason of one line."""
+def decoding_errors(kind: str) -> Iterator[None]:
+    """Turn what the decoders raise into an `UnusableError` of one line; `kind` begins its text."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableError(f"{kind} has too many pixels: more than {MAX_PIXELS:,}") from error
-    except DAMAGE as error:
-        text = " ".join(str(error).split("<")[0].split())  # without an object's address
+    except DECODING_ERRORS as error:
+        # Pillow's texts may hold an object's address, which differs from run to run.
+        text = " ".join(str(error).split("<")[0].split())
         raise UnusableError(f"{kind} cannot be decoded: {text}") from error
 
 
@@ -107,30 +110,31 @@ def open_header(data: bytes) -> Image.Image:
     return image
 
 
-def orientation(image: Image.Image) -> int:
-    """Return EXIF's orientation, 1 to 8; without one, or with nonsense, the photo is upright."""
-    turn = image.getexif().get(ExifTags.Base.Orientation)
-    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+def exif_orientation(image: Image.Image) -> int:
+    """Return the orientation in EXIF, 1 to 8; 1 (upright) if it is missing or invalid."""
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
-def plain_jpeg(image: Image.Image) -> bool:
-    """Return whether this is a JPEG with colours that libjpeg turns into RGB."""
+def is_plain_jpeg(image: Image.Image) -> bool:
+    """Return whether this is a JPEG whose colours libjpeg converts to RGB."""
     return image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB")
 
 
-def decode_jpeg(data: bytes, full: tuple[int, int], size: int) -> Image.Image:
-    """Return a JPEG as RGB, at 1, 1/2, 1/4 or 1/8 of its size, never below `size`.
+def decode_jpeg(data: bytes, full_size: tuple[int, int], size: int) -> Image.Image:
+    """Return a JPEG as RGB, at 1, 1/2, 1/4 or 1/8 of its full size, never below `size`.
 
     libjpeg scales while it decodes, which saves most of the resizing. It also fills corrupt
-    data with grey: Pillow takes that without a word, simplejpeg says so.
+    data with grey: Pillow does not report that, simplejpeg does.
     """
-    shift = max(n for n in range(4) if not n or min(full) >> n >= size)
-    width, height = (-(-side >> shift) for side in full)
+    shift = max(n for n in range(4) if not n or min(full_size) >> n >= size)
+    width, height = (-(-side >> shift) for side in full_size)
     decode = partial(simplejpeg.decode_jpeg, data, "RGB", min_height=height, min_width=width)
     try:
         return Image.fromarray(decode())
     except ValueError as error:
-        if not str(error).startswith("Invalid SOS parameters"):  # a habit of some phones
+        # Some phones write such parameters; the pixels are intact.
+        if not str(error).startswith("Invalid SOS parameters"):
             raise
         return Image.fromarray(decode(strict=False))
 
@@ -138,7 +142,8 @@ def decode_jpeg(data: bytes, full: tuple[int, int], size: int) -> Image.Image:
 def decode_other(data: bytes, image: Image.Image) -> Image.Image:
     """Return any other picture as RGB."""
     if image.format == "JPEG":
-        simplejpeg.decode_jpeg(data, "CMYK")  # for its errors: Pillow knows Adobe's inversion
+        # This call only reports corrupt data. Pillow decodes, as it handles Adobe's inverted CMYK.
+        simplejpeg.decode_jpeg(data, "CMYK")
     image.load()
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
@@ -147,60 +152,60 @@ def decode_other(data: bytes, image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if "transparency" in image.info else "RGB").convert("RGB")
 
 
-def oddities(image: Image.Image, turn: int) -> str:
-    """Return in a few words what is not as in most photos, or nothing."""
-    mode = "16 bits" if image.mode.startswith("I;16") else KINDS.get(image.mode, image.mode)
-    found = {
+def unusual_traits(image: Image.Image, orientation: int) -> str:
+    """Return in a few words how the file differs from most photos, or an empty text."""
+    mode = "16 bits" if image.mode.startswith("I;16") else MODE_NAMES.get(image.mode, image.mode)
+    traits = {
         image.format or "": image.format != "JPEG",
         mode: image.mode != "RGB",
         "animated": image.format in ANIMATED and getattr(image, "is_animated", False),
-        "turned by EXIF": turn > 1,
+        "turned by EXIF": orientation > 1,
     }
-    return ", ".join(word for word, holds in found.items() if holds)
+    return ", ".join(trait for trait, applies in traits.items() if applies)
 
 
-Decoder = Callable[[bytes, int], Decoded]
+Decoder = Callable[[bytes, int], Picture]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one member."""
+class DecodeResult:
+    """The result of decoding one member of an archive."""
 
     name: str  # without folder and suffix
-    digest: bytes  # SHA-256 of its bytes
-    picture: Decoded | None
-    fault: str  # why there is no picture, or empty
+    digest: bytes  # SHA-256 of the file
+    picture: Picture | None
+    reason: str  # why there is no picture, or empty
 
 
-def decode_all(decoder: Decoder, size: int, members: Iterable[Member]) -> Iterator[Result]:
-    """Yield each member's result in order; memory does not grow with their number.
+def decode_all(decoder: Decoder, size: int, members: Iterable[Member]) -> Iterator[DecodeResult]:
+    """Yield the result of every member in order; memory does not grow with their number.
 
-    Threads, for Pillow and simplejpeg decode without Python's lock.
+    Threads decode in parallel, because Pillow and simplejpeg release Python's lock.
     """
     threads = os.cpu_count() or 1
-    waiting: deque[Future[list[Result]]] = deque()
+    pending: deque[Future[list[DecodeResult]]] = deque()
     members = iter(members)
     with ThreadPoolExecutor(threads) as pool:
         try:
             while batch := list(islice(members, BATCH)):
-                waiting.append(pool.submit(decode_batch, decoder, size, batch))
-                if len(waiting) >= AHEAD * threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+                pending.append(pool.submit(decode_batch, decoder, size, batch))
+                if len(pending) >= BATCHES_PER_THREAD * threads:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
         finally:
-            pool.shutdown(cancel_futures=True)  # on Ctrl-C at once
+            pool.shutdown(cancel_futures=True)  # so that Ctrl-C ends at once
 
 
-def decode_batch(decoder: Decoder, size: int, members: list[Member]) -> list[Result]:
+def decode_batch(decoder: Decoder, size: int, members: list[Member]) -> list[DecodeResult]:
     """Return the results of a few members."""
-    return [decode_one(decoder, size, *member) for member in members]
+    return [decode_member(decoder, size, *member) for member in members]
 
 
-def decode_one(decoder: Decoder, size: int, path: str, data: bytes) -> Result:
-    """Return one member's picture, or why it has none."""
+def decode_member(decoder: Decoder, size: int, path: str, data: bytes) -> DecodeResult:
+    """Return the picture of one member, or the reason why it has none."""
     name, digest = PurePosixPath(path).stem, hashlib.sha256(data).digest()
     try:
-        return Result(name, digest, decoder(data, size), "")
+        return DecodeResult(name, digest, decoder(data, size), "")
     except UnusableError as error:
-        return Result(name, digest, None, str(error))
+        return DecodeResult(name, digest, None, str(error))

@@ -1,4 +1,4 @@
-"""What a dataset holds, in numbers: the data summary that travels to reports/data.json."""
+"""Summarise a dataset in numbers: the content of summary.json, shown in reports/data.json."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -14,20 +14,20 @@ from petseg.data.labels import BACKGROUND, BORDER, PET
 VALUES = {"pet": PET, "background": BACKGROUND, "border": BORDER}
 
 
-class Pixels:
-    """Counts a split's trimap pixels by class while they pass."""
+class PixelCounter:
+    """Counts the pixels of every class in the trimaps of one split."""
 
     def __init__(self) -> None:
         self.counts = np.zeros(len(VALUES), dtype=np.int64)
-        self.without_pet = 0
+        self.without_pet = 0  # trimaps without a pixel of class pet
 
     def add(self, trimaps: UInt8[np.ndarray, "n size size"]) -> None:
-        """Count some trimaps."""
+        """Add the pixels of some trimaps to the counts."""
         self.counts += [np.count_nonzero(trimaps == value) for value in VALUES.values()]
         self.without_pet += int(np.count_nonzero(~(trimaps == PET).any(axis=(1, 2))))
 
     def shares(self) -> dict[str, float]:
-        """Return the share of each class, 4 decimals."""
+        """Return the share of every class, 0 to 1, rounded to 4 decimals."""
         total = max(1, int(self.counts.sum()))
         return {
             name: round(int(count) / total, 4)
@@ -36,37 +36,49 @@ class Pixels:
 
 
 def describe(
-    index: Mapping[str, list[Photo]], pixels: Mapping[str, Pixels], reasons: Collection[str]
+    index: Mapping[str, list[Photo]],
+    pixels: Mapping[str, PixelCounter],
+    rejection_reasons: Collection[str],
 ) -> dict[str, Any]:
-    """Return the summary: photos per split and breed, classes, sizes, what is odd, what is set aside."""
-    every = [row for rows in index.values() for row in rows]
+    """Return the summary of a dataset.
+
+    Args:
+        index: the photos of every split.
+        pixels: the pixel counts of every split.
+        rejection_reasons: a reason for every listed photo that is not used.
+
+    Returns:
+        Photos by split and by breed, classes, original sizes in pixels, unusual traits of the
+        files, and the rejected photos by reason.
+    """
+    photos = [row for rows in index.values() for row in rows]
     return {
         "splits": {split: describe_split(rows, pixels[split]) for split, rows in index.items()},
-        "breeds": by_breed(index),
-        "original_width": spread(row.width for row in every),
-        "original_height": spread(row.height for row in every),
-        "odd": counted(word for row in every for word in row.odd.split(", ") if word),
+        "breeds": photos_by_breed(index),
+        "original_width": min_median_max(row.width for row in photos),
+        "original_height": min_median_max(row.height for row in photos),
+        "odd": frequencies(trait for row in photos for trait in row.odd.split(", ") if trait),
         "rejected": {
-            "photos": len(reasons),
-            "reasons": counted(reason.partition(":")[0] for reason in reasons),
+            "photos": len(rejection_reasons),
+            "reasons": frequencies(reason.partition(":")[0] for reason in rejection_reasons),
         },
     }
 
 
-def counted(words: Iterable[str]) -> dict[str, int]:
-    """Return how often each word comes, the most frequent first."""
-    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
+def frequencies(texts: Iterable[str]) -> dict[str, int]:
+    """Return how often every text occurs, the most frequent first."""
+    return dict(sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0])))
 
 
-def by_breed(index: Mapping[str, list[Photo]]) -> dict[str, dict[str, int]]:
-    """Return each breed's photos per split."""
+def photos_by_breed(index: Mapping[str, list[Photo]]) -> dict[str, dict[str, int]]:
+    """Return the number of photos of every breed in every split."""
     counts = {split: Counter(row.breed for row in rows) for split, rows in index.items()}
     breeds = sorted(set().union(*counts.values()))
     return {breed: {split: count[breed] for split, count in counts.items()} for breed in breeds}
 
 
-def describe_split(rows: list[Photo], pixels: Pixels) -> dict[str, Any]:
-    """Return one split's numbers."""
+def describe_split(rows: list[Photo], pixels: PixelCounter) -> dict[str, Any]:
+    """Return the summary of one split."""
     species = Counter(row.species for row in rows)
     return {
         "photos": len(rows),
@@ -77,7 +89,7 @@ def describe_split(rows: list[Photo], pixels: Pixels) -> dict[str, Any]:
     }
 
 
-def spread(values: Iterable[int]) -> dict[str, float]:
-    """Return the least, the median and the largest value, in pixels."""
-    listed = list(values)
-    return {"least": min(listed), "median": median(listed), "largest": max(listed)}
+def min_median_max(values: Iterable[int]) -> dict[str, float]:
+    """Return the smallest, the median and the largest value."""
+    values = list(values)
+    return {"least": min(values), "median": median(values), "largest": max(values)}
