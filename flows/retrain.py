@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,22 +29,26 @@ HINT = re.compile(
 PROGRESS = 15  # seconds between two lines of a progress bar
 
 
+class Outcome(StrEnum):
+    """What a run did to a stage; the values are the names of the Prefect states."""
+
+    RAN = "Ran"
+    RESTORED = "Restored"
+    UNCHANGED = "Unchanged"
+    FAILED = "Failed"
+
+
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one stage: Ran, Restored, Unchanged or Failed, and in how many seconds."""
+class StageResult:
+    """The outcome of one stage, and the wall time that it took in seconds."""
 
     stage: str
-    state: State[Any]
+    outcome: Outcome
     seconds: float
 
-    @property
-    def name(self) -> str:
-        """The state's name."""
-        return str(self.state.name)
-
     def as_row(self) -> dict[str, Any]:
-        """Return the outcome as a row of a table."""
-        return {"stage": self.stage, "outcome": self.name, "seconds": round(self.seconds, 1)}
+        """Return the result as a row of a table."""
+        return {"stage": self.stage, "outcome": self.outcome, "seconds": round(self.seconds, 1)}
 
 
 @flow(name="retrain")
@@ -83,55 +88,58 @@ def run_pipeline(recipe: str | None, targets: list[str], force: bool, propose: b
             undone_later.enter_context(proposal.clean_checkout(log.info))
         undone_later.enter_context(recipes.temporarily_active(recipe, back=propose))
         rows = plan.read(targets, force)
-        if any(row.state != plan.UNCHANGED for row in rows):
+        if any(row.state != plan.StageState.UNCHANGED for row in rows):
             recipes.check_params(None)
         log.info("the plan:\n%s", plan.as_table(rows))
         artifacts.store_plan(rows)
-        outcomes = run_stages(rows, targets, force)
-        artifacts.store_table("stages", [o.as_row() for o in outcomes], "Outcome and wall time")
-        if failed := [o for o in outcomes if o.state.is_failed()]:
-            return Failed(message=failure_message(failed[0].stage))
-        changed = {o.stage for o in outcomes if o.name != "Unchanged"}
+        results = run_stages(rows, targets, force)
+        artifacts.store_table("stages", [r.as_row() for r in results], "Outcome and wall time")
+        if results and results[-1].outcome == Outcome.FAILED:
+            return Failed(message=failure_message(results[-1].stage))
+        changed = {r.stage for r in results if r.outcome != Outcome.UNCHANGED}
         artifacts.store_results(out for row in rows if row.stage in changed for out in row.outs)
         # results that an earlier run has left uncommitted are proposed, too
         proposed = proposal.propose(params.active_recipe(), rows, log.info) if propose else ""
         if not (changed or proposed):
             return Completed(name="Nothing changed", message="nothing changed")
-        words = ", ".join(f"{o.stage} {o.name.lower()}" for o in outcomes)
-        return Completed(message=f"{words}; {proposed}" if proposed else words)
+        summary = ", ".join(f"{r.stage} {r.outcome.lower()}" for r in results)
+        return Completed(message=f"{summary}; {proposed}" if proposed else summary)
 
 
-def run_stages(rows: list[plan.Row], targets: list[str], force: bool) -> list[Outcome]:
+def run_stages(rows: list[plan.Row], targets: list[str], force: bool) -> list[StageResult]:
     """Perform each stage of the plan as a task, in order, up to the first that fails."""
-    outcomes: list[Outcome] = []
+    results: list[StageResult] = []
     stale = False
     for number, planned in enumerate(rows):
         # what a stage did decides about the next ones that had no reason of their own
-        ask = stale and planned.state != plan.CHANGED
+        ask = stale and planned.state != plan.StageState.CHANGED
         row = plan.read(targets, force)[number] if ask else planned
         started = time.monotonic()
         state = stage_task(row.stage)(row.stage, row.state, force)
-        outcomes.append(Outcome(row.stage, state, time.monotonic() - started))
-        stale |= state.name != "Unchanged"
-        if state.is_failed():
+        outcome = Outcome(str(state.name)) if state.is_completed() else Outcome.FAILED
+        results.append(StageResult(row.stage, outcome, time.monotonic() - started))
+        stale |= outcome != Outcome.UNCHANGED
+        if outcome == Outcome.FAILED:
             break
-    return outcomes
+    return results
 
 
-def stage_task(stage: str) -> Callable[[str, str, bool], State[Any]]:
+def stage_task(stage: str) -> Callable[[str, plan.StageState, bool], State[Any]]:
     """Return the Prefect task of one stage; called directly, so that a cancelled run ends it."""
     made = task(name=stage, task_run_name=stage, cache_policy=NO_CACHE)(run_stage)
     return lambda *arguments: made(*arguments, return_state=True)
 
 
-def run_stage(stage: str, planned: str, force: bool) -> State[Any]:
+def run_stage(stage: str, planned: plan.StageState, force: bool) -> State[Any]:
     """Let DVC bring one stage up to date; the state says which way it did."""
-    if planned == plan.UNCHANGED:
+    if planned == plan.StageState.UNCHANGED:
         return Completed(
-            name="Unchanged", message="neither its dependencies nor its outputs changed"
+            name=Outcome.UNCHANGED, message="neither its dependencies nor its outputs changed"
         )
     command = processes.dvc("--wait-for-lock", "repro", "--single-item", stage)
-    command += ["--force"] * force + ["--pull"] * (planned == plan.MISSING and plan.has_remote())
+    command += ["--force"] * force + ["--pull"] * (
+        planned == plan.StageState.MISSING and plan.has_remote()
+    )
     code, said = run_logged(stage, command)
     while code and any("is busy, it is being blocked by" in line for line in said):
         lock.wait_for_dvc(get_run_logger().info)  # somebody's `dvc` came between
@@ -175,12 +183,12 @@ def failure_message(stage: str) -> str:
 def final_state(said: list[str]) -> State[Any]:
     """Return in which way DVC brought a stage up to date, by what it said."""
     if any(line.startswith("Running stage ") for line in said):
-        return Completed(name="Ran", message="its command ran")
+        return Completed(name=Outcome.RAN, message="its command ran")
     if any("is cached - skipping run" in line or "Pulling data for" in line for line in said):
         return Completed(
-            name="Restored", message="restored from the cache, its command did not run"
+            name=Outcome.RESTORED, message="restored from the cache, its command did not run"
         )
-    return Completed(name="Unchanged", message="its inputs turned out unchanged")
+    return Completed(name=Outcome.UNCHANGED, message="its inputs turned out unchanged")
 
 
 def keep_schedule(cron: str, timezone: str, parameters: dict[str, Any]) -> None:

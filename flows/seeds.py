@@ -33,7 +33,7 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
     if count < 2:
         raise UserError(f"-n is {count}: it takes at least 2 trainings to see a spread")
     with lock.exclusive(announce):
-        if stale := [row.stage for row in plan.read() if row.state != plan.UNCHANGED]:
+        if stale := [row.stage for row in plan.read() if row.state != plan.StageState.UNCHANGED]:
             raise UserError(
                 f"the results here are not up to date ({', '.join(stale)}): run `dvc repro` first"
             )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,16 @@ from ruamel.yaml import YAML
 from petseg.errors import UserError
 from petseg.review import changes
 
-CHANGED, WAITS, UNCHANGED, MISSING = "changed", "waits for", "unchanged", "data missing"
 SHOWN = 4  # reasons per stage in a terminal; --json has them all
+
+
+class StageState(StrEnum):
+    """What DVC knows of a stage before a run; the values are what users and programs read."""
+
+    CHANGED = "changed"
+    WAITS = "waits for"
+    UNCHANGED = "unchanged"
+    MISSING = "data missing"
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Row:
     """One stage: its state, whom it waits for (empty if nobody), why, and what it writes."""
 
     stage: str
-    state: str
+    state: StageState
     waits_for: str
     because: tuple[str, ...]
     outs: tuple[str, ...]
@@ -62,7 +71,9 @@ def read(targets: Collection[str] = (), force: bool = False) -> list[Row]:
     with locked_repo() as repo:
         rows: dict[str, Row] = {}
         for stage in ordered(repo, targets):
-            judged = (CHANGED, "", ["forced"]) if force else stage_status(repo, stage, rows)
+            judged = (
+                (StageState.CHANGED, "", ["forced"]) if force else stage_status(repo, stage, rows)
+            )
             state, waits_for, because = judged
             outs = tuple(map(str, stage.outs))
             rows[stage.addressing] = Row(stage.addressing, state, waits_for, tuple(because), outs)
@@ -81,22 +92,28 @@ def ordered(repo: Any, targets: Collection[str]) -> list[Any]:
     return [stage for stage in stages if stage in needed]
 
 
-def stage_status(repo: Any, stage: Any, above: dict[str, Row]) -> tuple[str, str, list[str]]:
+def stage_status(repo: Any, stage: Any, above: dict[str, Row]) -> tuple[StageState, str, list[str]]:
     """Return a stage's state, whom it waits for and why, given the rows of those before it."""
     makers = {s.addressing: s for s in repo.index.graph.successors(stage)}
-    pending = [name for name, row in above.items() if name in makers and row.state != UNCHANGED]
+    pending = [
+        name for name, row in above.items() if name in makers and row.state != StageState.UNCHANGED
+    ]
     own, gone, inputs = stage_faults(stage, makers)
     own += [f"{path} changed" for path in inputs if inputs[path] not in pending]
-    stirred = [name for name in pending if above[name].state != MISSING]
+    stirred = [name for name in pending if above[name].state != StageState.MISSING]
     if own:
-        return CHANGED, "", own
+        return StageState.CHANGED, "", own
     if stirred:
-        return WAITS, stirred[-1], gone
+        return StageState.WAITS, stirred[-1], gone
     if gone:
-        return MISSING, "", gone
+        return StageState.MISSING, "", gone
     if inputs:
-        return WAITS, list(inputs.values())[-1], [f"{path} is not here" for path in inputs]
-    return UNCHANGED, "", []
+        return (
+            StageState.WAITS,
+            list(inputs.values())[-1],
+            [f"{path} is not here" for path in inputs],
+        )
+    return StageState.UNCHANGED, "", []
 
 
 def stage_faults(stage: Any, makers: dict[str, Any]) -> tuple[list[str], list[str], dict[str, str]]:
