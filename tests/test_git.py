@@ -63,3 +63,12 @@ def test_an_upstream_that_is_away_is_asked_again_and_then_told(
     with pytest.raises(UserError, match=r"git fetch: .*bare\.git"):
         git.fast_forward(said.append)
     assert len(said) == 2
+
+
+def test_without_git_installed_the_error_says_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match=r"git cannot be started .*'git'.*; install it"):
+        git.git("status")
+    assert git.or_empty("status") == ""

@@ -3,31 +3,11 @@
 import time
 from collections.abc import Callable
 
-from flows.workspace import processes
 from petseg.errors import UserError
+from petseg.git import git as git  # handed on to the callers of this module
+from petseg.git import or_empty as or_empty
 
 PAUSES = (2, 10, 30)  # seconds before what failed on the network is done again
-
-
-def git(*arguments: str, extra: dict[str, str] | None = None) -> str:
-    """Run git here and return what it prints, without the last newline.
-
-    Raises:
-        UserError: git fails; the text is git's own.
-    """
-    try:
-        said = processes.call(["git", *arguments], {"GIT_TERMINAL_PROMPT": "0"} | (extra or {}))
-    except UserError as error:
-        raise UserError(f"git {arguments[0]}: {error}") from None
-    return said.rstrip("\n")
-
-
-def or_empty(*arguments: str) -> str:
-    """Run a git command whose failure means that there is nothing to tell."""
-    try:
-        return git(*arguments)
-    except UserError:
-        return ""
 
 
 def edited_files() -> list[str]:

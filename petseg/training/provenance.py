@@ -6,12 +6,11 @@ model's hash, and the first training's stay: another one of equal bytes changes 
 
 import os
 import platform
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from petseg import files
+from petseg import files, git
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,12 @@ def current(device: str, epochs: int, seconds: float) -> Provenance:
 
 def commit() -> str:
     """Return the commit that is checked out; empty where git, or a commit, is not."""
-    head = git("rev-parse", "--short=12", "HEAD")
+    head = git.or_empty("rev-parse", "--short=12", "HEAD")
     # DVC writes its lock and git-tracked numbers itself, and they are not code
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!reports")
+    changed = git.or_empty(
+        "status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!reports"
+    )
     return f"{head} and changes" if head and changed else head
-
-
-def git(*arguments: str) -> str:
-    """Return what git says; empty if it fails or is not there."""
-    try:
-        ran = subprocess.run(  # noqa: S603 - no text but ours
-            ["git", *arguments],  # noqa: S607 - whichever git is the user's
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return ran.stdout.strip() if ran.returncode == 0 else ""
 
 
 def save(folder: Path, model: Path, made: Provenance) -> None:
