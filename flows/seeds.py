@@ -122,7 +122,7 @@ def run_stage(folder: Path, follow: Callable[[str], None], stage: str, *argument
         UserError: it fails; the text is its last line.
     """
     command = [sys.executable, "-m", f"stages.{stage}", *arguments]
-    extra = {lock.MARK: str(Path.cwd()), lock.STAGE: stage, "PYTHONPATH": str(Path.cwd())}
+    extra = lock.stage_environment(stage) | {"PYTHONPATH": str(Path.cwd())}
     last = ""
     with processes.running(command, LOG, extra, folder) as process:
         for last in processes.lines(process, LOG):

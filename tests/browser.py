@@ -14,7 +14,7 @@ import httpx
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from tests.prefect_server import until
+from tests.prefect_server import wait_until
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -76,7 +76,7 @@ class Page:
 
     def until(self, expression: str) -> Any:
         """Wait for an expression to be true in the page; return it."""
-        return until(lambda: self.js(expression))
+        return wait_until(lambda: self.js(expression))
 
     def window(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         """Set the size in pixels, and whether the user prefers dark pages."""
@@ -103,7 +103,7 @@ def opened(folder: Path) -> Iterator[Page]:
     ) as process:
         try:
             announced = folder / "DevToolsActivePort"
-            until(lambda: announced.exists() and announced.read_text())
+            wait_until(lambda: announced.exists() and announced.read_text())
             port = announced.read_text().split()[0]
             targets = httpx.get(f"http://127.0.0.1:{port}/json/list", trust_env=False).json()
             (target,) = [each for each in targets if each["type"] == "page"]

@@ -126,7 +126,7 @@ def push(branch: str, remote: str, announce: Announce) -> None:
     """Send the data to the DVC remote and the branch to the git remote, where these are set up."""
     try:
         if plan.has_remote():
-            git.retry(lambda: processes.call(processes.dvc("push", "--quiet"), {}), announce)
+            git.retry(lambda: processes.run_dvc("push", "--quiet"), announce)
         if remote:
             git.retry(lambda: git.git("push", "--quiet", remote, branch), announce)
     except UserError as error:
@@ -143,7 +143,7 @@ def describe(recipe: str, rows: Sequence[plan.Row]) -> tuple[str, str]:
     title = f"Retrain {recipe}"
     if (main := found.main) and main.difference:
         title += f": test {main.title} {main.base:.4f} → {main.head:.4f}"
-    why = [f"- {row.stage}: {row.words}, {'; '.join(row.because)}" for row in rows if row.because]
+    why = [f"- {row.stage}: {row.status}, {'; '.join(row.because)}" for row in rows if row.because]
     text = markdown.markdown(found, lagging=False)
     return title, "\n".join([text, "### Why it was run", "", *why] if why else [text])
 
