@@ -50,7 +50,7 @@ def store_table(key: str, table: list[dict[str, Any]], description: str) -> None
 def store_plan(rows: Sequence[plan.Row]) -> None:
     """Store the plan as a table."""
     table = [
-        {"stage": row.stage, "state": row.words, "because": "; ".join(row.because)} for row in rows
+        {"stage": row.stage, "state": row.status, "because": "; ".join(row.because)} for row in rows
     ]
     store_table("plan", table, "What was to be done, and why")
 

@@ -38,7 +38,7 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
     if count < 2:
         raise UserError(f"-n is {count}: a spread needs at least 2 trainings")
     with lock.exclusive(announce):
-        if stale := [row.stage for row in plan.read() if row.state != plan.UNCHANGED]:
+        if stale := [row.stage for row in plan.read() if row.state != plan.StageState.UNCHANGED]:
             raise UserError(
                 f"the results here are not up to date ({', '.join(stale)}): run `dvc repro` first"
             )
@@ -120,7 +120,7 @@ def run_stage(folder: Path, follow: Callable[[str], None], stage: str, *argument
         UserError: it fails; the text is its last line.
     """
     command = [sys.executable, "-m", f"stages.{stage}", *arguments]
-    extra = {lock.MARK: str(Path.cwd()), lock.STAGE: stage, "PYTHONPATH": str(Path.cwd())}
+    extra = lock.stage_environment(stage) | {"PYTHONPATH": str(Path.cwd())}
     last = ""
     with processes.running(command, LOG, extra, folder) as process:
         for last in processes.lines(process, LOG):

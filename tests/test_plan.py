@@ -1,4 +1,4 @@
-"""What `petseg plan` says beforehand, held against real DVC repos and against what DVC then does."""
+"""The plan of a run, checked on real DVC repos and against what DVC then does."""
 
 import json
 import shutil
@@ -14,105 +14,111 @@ STAGES = ["download", "preprocess", "train", "evaluate", "report"]
 
 
 @pytest.fixture
-def here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The test's own copy of the finished repo, as the current folder."""
     monkeypatch.chdir(repo)
     return repo
 
 
-def told(targets: tuple[str, ...] = ()) -> dict[str, tuple[str, tuple[str, ...]]]:
-    return {row.stage: (row.words, row.because) for row in plan.read(targets)}
+def states_and_reasons(targets: tuple[str, ...] = ()) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return each planned stage's state and reasons, by the stage's name."""
+    return {row.stage: (row.status, row.because) for row in plan.read(targets)}
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("checkout")
 def test_after_a_run_every_stage_is_unchanged() -> None:
-    assert told() == dict.fromkeys(STAGES, ("unchanged", ()))
+    assert states_and_reasons() == dict.fromkeys(STAGES, ("unchanged", ()))
 
 
-def test_a_parameter_is_named_with_its_old_and_new_value_and_later_stages_wait(here: Path) -> None:
-    replace(here / "params.yaml", "epochs: 2", "epochs: 3")
-    assert told() == {
+def test_a_parameter_is_named_with_its_old_and_new_value_and_later_stages_wait(
+    checkout: Path,
+) -> None:
+    replace(checkout / "params.yaml", "epochs: 2", "epochs: 3")
+    assert states_and_reasons() == {
         "download": ("unchanged", ()),
         "preprocess": ("unchanged", ()),
         "train": ("changed", ("train.epochs 2 → 3",)),
         "evaluate": ("waits for train", ()),
         "report": ("waits for evaluate", ()),
     }
-    assert ran(run_in(here, "dvc", "repro"))[0] == "train"
-    assert set(told().values()) == {("unchanged", ())}
+    assert ran(run_in(checkout, "dvc", "repro"))[0] == "train"
+    assert set(states_and_reasons().values()) == {("unchanged", ())}
 
 
-def test_changed_code_is_named_by_its_file(here: Path) -> None:
-    replace(here / "petseg/model/unet.py", '"""', '"""Edited: ')
-    rows = told()
+def test_changed_code_is_named_by_its_file(checkout: Path) -> None:
+    replace(checkout / "petseg/model/unet.py", '"""', '"""Edited: ')
+    rows = states_and_reasons()
     assert rows["train"] == ("changed", ("petseg/model/unet.py changed",))
     assert rows["preprocess"] == ("unchanged", ())
 
 
-def test_another_recipe_is_told_by_the_two_names(here: Path) -> None:
-    replace(here / "params.yaml", "recipe: tiny", "recipe: other")
-    assert told() == dict.fromkeys(STAGES, ("changed", ("recipe tiny → other",)))
+def test_another_recipe_is_a_reason_that_names_both(checkout: Path) -> None:
+    replace(checkout / "params.yaml", "recipe: tiny", "recipe: other")
+    assert states_and_reasons() == dict.fromkeys(STAGES, ("changed", ("recipe tiny → other",)))
 
 
-def test_a_command_edited_in_dvc_yaml_is_told(here: Path) -> None:
-    replace(here / "dvc.yaml", "data/logs/train.csv", "data/logs/times.csv")
-    assert told()["train"] == ("changed", ("its command in dvc.yaml changed",))
+def test_a_command_edited_in_dvc_yaml_is_a_reason_to_run(checkout: Path) -> None:
+    replace(checkout / "dvc.yaml", "data/logs/train.csv", "data/logs/times.csv")
+    assert states_and_reasons()["train"] == ("changed", ("its command in dvc.yaml changed",))
 
 
-def test_an_output_edited_by_hand_is_told(here: Path) -> None:
-    (here / "reports/metrics.json").write_text("{}")
-    rows = told()
+def test_an_output_edited_by_hand_is_a_reason_to_run(checkout: Path) -> None:
+    (checkout / "reports/metrics.json").write_text("{}")
+    rows = states_and_reasons()
     assert rows["evaluate"] == ("changed", ("reports/metrics.json is not what the stage wrote",))
     assert rows["report"] == ("waits for evaluate", ())
 
 
 def test_a_fresh_clone_has_its_data_missing_and_nothing_changed(
-    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_in(tmp_path, "git", "clone", "-q", str(here), "clone")
+    run_in(tmp_path, "git", "clone", "-q", str(checkout), "clone")
     monkeypatch.chdir(tmp_path / "clone")
-    rows = told()
-    assert {words for words, _ in rows.values()} == {"data missing"}
-    assert rows["train"][1] == ("data/model is not here",)
+    rows = states_and_reasons()
+    assert {state for state, _ in rows.values()} == {"data missing"}
+    assert rows["train"][1] == ("data/model is missing",)
     replace(Path("params.yaml"), "epochs: 2", "epochs: 3")
-    words = [words for words, _ in told().values()]
-    changed = ["changed", "waits for train", "waits for evaluate"]
-    assert words == ["data missing", "data missing", *changed]
+    states = [state for state, _ in states_and_reasons().values()]
+    assert states[:2] == ["data missing", "data missing"]
+    assert states[2:] == ["changed", "waits for train", "waits for evaluate"]
 
 
-def test_a_stage_whose_input_alone_is_missing_waits_for_the_one_that_makes_it(here: Path) -> None:
-    shutil.rmtree(here / "data/arrays")
-    rows = told()
-    assert rows["preprocess"] == ("data missing", ("data/arrays is not here",))
+def test_a_stage_whose_only_missing_file_is_an_input_waits_for_the_stage_that_writes_it(
+    checkout: Path,
+) -> None:
+    shutil.rmtree(checkout / "data/arrays")
+    rows = states_and_reasons()
+    assert rows["preprocess"] == ("data missing", ("data/arrays is missing",))
     assert rows["train"][0] == "waits for preprocess"
-    assert "Unable" not in run_in(here, "dvc", "repro")
-    assert set(told().values()) == {("unchanged", ())}
+    assert "Unable" not in run_in(checkout, "dvc", "repro")
+    assert set(states_and_reasons().values()) == {("unchanged", ())}
 
 
-def test_a_stage_never_run_says_so(here: Path) -> None:
-    (here / "dvc.lock").unlink()
-    assert set(told().values()) == {("changed", ("it has no results in dvc.lock",))}
+def test_a_stage_that_never_ran_has_that_as_its_reason(checkout: Path) -> None:
+    (checkout / "dvc.lock").unlink()
+    assert set(states_and_reasons().values()) == {("changed", ("it has no results in dvc.lock",))}
 
 
-@pytest.mark.usefixtures("here")
-def test_targets_are_shown_with_what_they_need_and_an_unknown_one_is_refused() -> None:
-    assert list(told(("train",))) == ["download", "preprocess", "train"]
+@pytest.mark.usefixtures("checkout")
+def test_targets_are_planned_with_the_stages_that_they_need_and_an_unknown_one_is_refused() -> None:
+    assert list(states_and_reasons(("train",))) == ["download", "preprocess", "train"]
     with pytest.raises(UserError, match=r"no stage trian; known: download, .*report"):
-        told(("trian",))
+        states_and_reasons(("trian",))
 
 
-def test_the_command_prints_a_table_and_json(here: Path) -> None:
-    replace(here / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
-    lines = run_in(here, "petseg", "plan").splitlines()
+def test_the_command_prints_a_table_and_json(checkout: Path) -> None:
+    replace(checkout / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+    lines = run_in(checkout, "petseg", "plan").splitlines()
     assert lines[0].split() == ["stage", "state", "because"]
     assert lines[3].split(maxsplit=2)[2] == "train.learning_rate 0.01 → 0.02"
     assert lines[4].split() == ["evaluate", "waits", "for", "train"]
-    rows = json.loads(run_in(here, "petseg", "plan", "--json"))
+    rows = json.loads(run_in(checkout, "petseg", "plan", "--json"))
     assert [row["stage"] for row in rows] == STAGES
     assert rows[3]["waits_for"] == "train"
-    assert run_in(here, "git", "status", "--short") == " M params.yaml\n"
+    assert run_in(checkout, "git", "status", "--short") == " M params.yaml\n"
 
 
-def test_outside_of_a_project_one_line_says_so(tmp_path: Path) -> None:
-    said = run_in(tmp_path, "petseg", "plan", fails=True)
-    assert said.startswith("error: DVC: ")
-    assert "Traceback" not in said
+def test_outside_of_a_project_the_error_is_one_line(tmp_path: Path) -> None:
+    output = run_in(tmp_path, "petseg", "plan", fails=True)
+    assert output.startswith("error: DVC: ")
+    assert "Traceback" not in output

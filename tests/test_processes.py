@@ -1,4 +1,4 @@
-"""A stage's process: its lines as they come, its progress as lines, and its end with all it started."""
+"""A stage's process: its lines as they come, its progress as lines, and its end with its children."""
 
 import sys
 import time
@@ -29,21 +29,21 @@ time.sleep(600)
 """
 
 
-def said(script: str, log: Path, **extra: str) -> list[str]:
+def lines_of(script: str, log: Path, **extra: str) -> list[str]:
     """Return the lines of a script that runs to its end."""
     with processes.running([sys.executable, "-c", script], log, extra) as process:
         return list(processes.lines(process, log))
 
 
-def test_lines_come_whole_and_a_bars_states_are_lines(tmp_path: Path) -> None:
+def test_lines_are_complete_and_each_state_of_a_progress_bar_is_a_line(tmp_path: Path) -> None:
     script = "import sys; sys.stdout.write('one\\n\\n  two\\rthree\\r\\nfour')"
-    assert said(script, tmp_path / "log") == ["one", "  two", "three", "four"]
+    assert lines_of(script, tmp_path / "log") == ["one", "  two", "three", "four"]
 
 
 @pytest.mark.parametrize(
     ("printed", "line"), [("print('early')", "early"), ("print('\\rhalf', end='')", "half")]
 )
-def test_lines_and_a_bars_states_come_while_the_process_still_works(
+def test_lines_and_states_of_a_progress_bar_come_while_the_process_still_runs(
     tmp_path: Path, printed: str, line: str
 ) -> None:
     script = f"import time; {printed}; time.sleep(600)"
@@ -54,22 +54,24 @@ def test_lines_and_a_bars_states_come_while_the_process_still_works(
     assert process.returncode == -15
 
 
-def test_a_bar_is_silent_in_a_pipe_and_a_line_now_and_then_in_a_flows_log(tmp_path: Path) -> None:
-    assert said(BAR, tmp_path / "log") == ["done"]
-    *bar, last = said(BAR, tmp_path / "log", **{progress.LINES: "0.5"})
+def test_a_progress_bar_prints_nothing_in_a_pipe_and_a_few_lines_in_a_flows_log(
+    tmp_path: Path,
+) -> None:
+    assert lines_of(BAR, tmp_path / "log") == ["done"]
+    *bar, last = lines_of(BAR, tmp_path / "log", **{progress.LINES: "0.5"})
     assert last == "done"
     assert 2 <= len(bar) <= 5
     assert all(line.startswith("reading: ") and "photos/s" in line for line in bar)
 
 
-def test_what_does_not_heed_sigterm_is_killed_with_all_it_started(
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "GRACE", 1.0)
     log = tmp_path / "log"
     with processes.running([sys.executable, "-c", STUBBORN], log, {}) as process:
         child = psutil.Process(int(next(processes.lines(process, log))))
-        began = time.monotonic()
-    assert time.monotonic() - began < 5
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
     assert process.returncode == -9
     assert ended(child)

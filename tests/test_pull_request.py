@@ -21,7 +21,7 @@ from tests.conftest import (
     run_and_commit,
     run_in,
 )
-from tests.prefect_server import until
+from tests.prefect_server import wait_until
 
 RECIPE = (
     TINY.replace("trainval: 12, test: 4", "trainval: 60, test: 80")
@@ -223,7 +223,7 @@ def interrupted(folder: Path, *command: str) -> int:
     """Return how a command ends by Ctrl-C once a training of its own is at work; none is left."""
     environment = os.environ | ENVIRONMENT
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
-    until(lambda: trainings(process.pid))
+    wait_until(lambda: trainings(process.pid))
     (training,) = trainings(process.pid)
     process.send_signal(signal.SIGINT)
     code = process.wait(30)

@@ -1,33 +1,13 @@
-"""Git as the flow uses it: one call with its errors in words, and what is asked of a checkout."""
+"""Git for the flows: the state of a checkout, its update from upstream, and repeated attempts."""
 
 import time
 from collections.abc import Callable
 
-from flows.workspace import processes
 from petseg.errors import UserError
+from petseg.git import git as git  # exported here as well, for the callers of this module
+from petseg.git import or_empty as or_empty
 
-PAUSES = (2, 10, 30)  # seconds before what failed on the network is done again
-
-
-def git(*arguments: str, extra: dict[str, str] | None = None) -> str:
-    """Run git here and return what it prints, without the last newline.
-
-    Raises:
-        UserError: git fails; the text is git's own.
-    """
-    try:
-        said = processes.call(["git", *arguments], {"GIT_TERMINAL_PROMPT": "0"} | (extra or {}))
-    except UserError as error:
-        raise UserError(f"git {arguments[0]}: {error}") from None
-    return said.rstrip("\n")
-
-
-def or_empty(*arguments: str) -> str:
-    """Run a git command whose failure means that there is nothing to tell."""
-    try:
-        return git(*arguments)
-    except UserError:
-        return ""
+PAUSES = (2, 10, 30)  # seconds before each new attempt at a call that needs the network
 
 
 def edited_files() -> list[str]:
@@ -36,17 +16,18 @@ def edited_files() -> list[str]:
 
 
 def remote() -> str:
-    """Return the git remote of the current branch, else `origin`; empty without one."""
+    """Return the name of the current branch's remote, else `origin`; empty if there is no such remote."""
     branch = or_empty("symbolic-ref", "--short", "HEAD")
-    chosen = or_empty("config", f"branch.{branch}.remote") or "origin"
-    return chosen if chosen in git("remote").splitlines() else ""
+    name = or_empty("config", f"branch.{branch}.remote") or "origin"
+    return name if name in git("remote").splitlines() else ""
 
 
 def fast_forward(announce: Callable[[str], None]) -> None:
-    """Fast-forward the current branch to its upstream; without one there is nothing to do.
+    """Fast-forward the current branch to its upstream; do nothing if it has no upstream.
 
     Raises:
-        UserError: upstream cannot be reached, or the checkout has gone another way.
+        UserError: Upstream cannot be reached, the branch has commits that upstream lacks, or local
+            edits would be overwritten.
     """
     upstream = or_empty("rev-parse", "--abbrev-ref", "@{upstream}")
     if not upstream:
@@ -59,19 +40,23 @@ def fast_forward(announce: Callable[[str], None]) -> None:
     except UserError as error:
         raise UserError(
             f"this checkout cannot be fast-forwarded to {upstream}: {error}; "
-            "bring the branch in line by hand, then start the run again"
+            "merge, rebase or stash by hand, then start the run again"
         ) from error
     if git("rev-parse", "HEAD") != before:
         announce(f"fast-forwarded to {git('rev-parse', '--short', 'HEAD')} of {upstream}")
 
 
 def retry(call: Callable[[], object], announce: Callable[[str], None]) -> None:
-    """Do what needs the network; where it fails, again after each of the pauses."""
+    """Make a call that needs the network; if it fails, try again after each of the pauses.
+
+    Raises:
+        UserError: The last attempt failed.
+    """
     for pause in PAUSES:
         try:
             call()
         except UserError as error:
-            announce(f"{error}; once more in {pause} s")
+            announce(f"{error}; trying again in {pause} s")
             time.sleep(pause)
         else:
             return

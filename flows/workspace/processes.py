@@ -1,4 +1,4 @@
-"""A stage's process: in a session of its own, its lines as they come, its end whatever happens."""
+"""Starts a stage in a session of its own, reads its output line by line, and ends its processes."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ import psutil
 
 from petseg.errors import UserError
 
-LOGS = Path("data/logs")  # what runs leave beside DVC's outputs
+LOGS = Path("data/logs")  # for files of a run that are no outputs of DVC
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL
-POLL = 0.2
+POLL = 0.2  # seconds between two looks at the output
 
 
 def dvc(*arguments: str) -> list[str]:
-    """Return the command that calls this environment's DVC."""
+    """Return the command line of a DVC command, with the DVC of this Python environment."""
     return [sys.executable, "-m", "dvc", *arguments]
 
 
@@ -27,10 +27,16 @@ def dvc(*arguments: str) -> list[str]:
 def running(
     command: Sequence[str], log: Path, extra: dict[str, str], folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Give a process that writes to `log`; whatever happens, none of its group is left after.
+    """Start a process and yield it; on leaving, even by an exception, end its whole process group.
 
-    It works in `folder`, here by default. It writes to a file and not to a pipe, so that it
-    outlives a flow that is killed: what it has trained by then is not lost.
+    Its output goes to a file and not to a pipe, so that the process goes on when the flow is killed,
+    and a training that is under way is not lost.
+
+    Args:
+        command: The program and its arguments.
+        log: File for stdout and stderr; it is overwritten.
+        extra: Environment variables that are set in addition to those of this process.
+        folder: Working directory; the current one by default.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -51,19 +57,19 @@ def running(
 
 
 def terminate(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its group: SIGTERM, and SIGKILL for what is there ten seconds later."""
-    for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+    """End a process and its group: by SIGTERM, and by SIGKILL if any is left ten seconds later."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
         if not is_alive(process):
             return
-        os.killpg(process.pid, sign)
-        limit = time.monotonic() + patience
-        while is_alive(process) and time.monotonic() < limit:
+        os.killpg(process.pid, signal_number)
+        deadline = time.monotonic() + GRACE
+        while is_alive(process) and time.monotonic() < deadline:
             time.sleep(0.1)
 
 
 def is_alive(process: subprocess.Popen[bytes]) -> bool:
-    """Return whether anything of the process's group still works."""
-    process.poll()  # takes leave of the process itself, or it would stay as a zombie
+    """Return whether any process of this process's group still runs."""
+    process.poll()  # reaps the process itself, which would otherwise remain as a zombie
     for other in psutil.process_iter():
         try:
             if os.getpgid(other.pid) == process.pid and other.status() != psutil.STATUS_ZOMBIE:
@@ -74,40 +80,35 @@ def is_alive(process: subprocess.Popen[bytes]) -> bool:
 
 
 def lines(process: subprocess.Popen[bytes], log: Path) -> Iterator[str]:
-    """Yield what the process writes, line by line as it comes, until it ends.
+    """Yield the lines that a process writes to its log, as soon as they are there, until it ends.
 
-    A progress bar's states count as lines; empty ones are left out.
+    Each state of a progress bar is a line, too. Empty lines are left out.
     """
     rest = ""
-    with log.open(encoding="utf-8", errors="replace", newline="") as written:
-        running = True
-        while running:
-            running = process.poll() is None  # asked before the last reading
-            text = rest + written.read()
-            *whole, rest = text.replace("\r", "\n").split("\n")
-            if text.rfind("\r") > text.rfind("\n"):  # a bar's state: its end comes with the next
-                whole, rest = [*whole, rest], ""
-            yield from (line.rstrip() for line in whole if line.strip())
-            if running:
+    with log.open(encoding="utf-8", errors="replace", newline="") as file:
+        alive = True
+        while alive:
+            alive = process.poll() is None  # before reading, so that the last read misses nothing
+            text = rest + file.read()
+            *complete, rest = text.replace("\r", "\n").split("\n")
+            if text.rfind("\r") > text.rfind("\n"):
+                # A progress bar writes "\r" before a state, and nothing after it until the next.
+                complete, rest = [*complete, rest], ""
+            yield from (line.rstrip() for line in complete if line.strip())
+            if alive:
                 time.sleep(POLL)
     if rest.strip():
         yield rest.rstrip()
 
 
-def call(command: Sequence[str], extra: dict[str, str]) -> str:
-    """Run a command to its end and return what it prints.
+def run_dvc(*arguments: str) -> None:
+    """Run a DVC command to its end.
 
     Raises:
-        UserError: it fails; the text is the command's own.
+        UserError: It fails; the text is DVC's own.
     """
-    done = subprocess.run(  # noqa: S603
-        command,
-        env=os.environ | extra,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+    result = subprocess.run(  # noqa: S603 - there is no shell to interpret the arguments
+        dvc(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise UserError(" ".join((done.stderr or done.stdout).split()))
-    return done.stdout
+    if result.returncode:
+        raise UserError(" ".join((result.stderr or result.stdout).split()))

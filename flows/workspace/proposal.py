@@ -132,7 +132,7 @@ def push(branch: str, remote: str, announce: Announce) -> None:
     """Push the data to the DVC remote and the branch to the git remote, where these are set up."""
     try:
         if plan.has_remote():
-            git.retry(lambda: processes.call(processes.dvc("push", "--quiet"), {}), announce)
+            git.retry(lambda: processes.run_dvc("push", "--quiet"), announce)
         if remote:
             git.retry(lambda: git.git("push", "--quiet", remote, branch), announce)
     except UserError as error:
@@ -150,7 +150,7 @@ def describe(recipe: str, rows: Sequence[plan.Row]) -> tuple[str, str]:
     if (main := review.main) and main.difference:
         title += f": test {main.title} {main.base:.4f} → {main.head:.4f}"
     reasons = [
-        f"- {row.stage}: {row.words}, {'; '.join(row.because)}" for row in rows if row.because
+        f"- {row.stage}: {row.status}, {'; '.join(row.because)}" for row in rows if row.because
     ]
     text = [markdown.markdown(review, lagging=False)]
     if reasons:

@@ -7,11 +7,10 @@ training on this machine that wrote the model.
 
 import os
 import platform
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from petseg import files
+from petseg import files, git
 
 NOT_RECORDED = "Not recorded on this machine."
 
@@ -37,26 +36,12 @@ def current(device: str, epochs: int, seconds: float) -> Provenance:
 
 def commit() -> str:
     """Return the commit that is checked out; empty without git or without a commit."""
-    head = git_output("rev-parse", "--short=12", "HEAD")
+    head = git.or_empty("rev-parse", "--short=12", "HEAD")
     # DVC itself writes dvc.lock and the git-tracked numbers, and they are not code
-    changed = git_output(
+    changed = git.or_empty(
         "status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!reports"
     )
     return f"{head} and changes" if head and changed else head
-
-
-def git_output(*arguments: str) -> str:
-    """Return what a git command prints; empty if it fails or git is not installed."""
-    try:
-        process = subprocess.run(  # noqa: S603 - the arguments are constants of this file
-            ["git", *arguments],  # noqa: S607 - the git that is first on the user's PATH
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return process.stdout.strip() if process.returncode == 0 else ""
 
 
 def save(folder: Path, model: Path, record: Provenance) -> None:
