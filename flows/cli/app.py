@@ -17,7 +17,8 @@ WRONG_COMMAND_LINE = 2
 
 # The groups of commands as `petseg --help` lists them: for each command the function that it calls,
 # and its examples. The first example of each also stands in `petseg --help`. A line with more than
-# 80 characters would be broken there.
+# 80 characters would be broken there. A command with commands of its own is an `App` that sets its
+# own `help_epilogue`, and has no examples in this table.
 COMMANDS = {
     "Recipes": {
         "flows.cli.recipe:check_params": """
@@ -71,9 +72,10 @@ def build_app() -> App:
         help="Train a model that separates pets from background; review every change.",
         help_format="plaintext",
         help_epilogue=as_epilogue(
-            cleandoc(examples).splitlines()[0]
+            line
             for group in COMMANDS.values()
             for examples in group.values()
+            for line in cleandoc(examples).splitlines()[:1]
         ),
         version=version,
         group_commands=Group("Options", sort_key=len(COMMANDS)),
@@ -82,8 +84,9 @@ def build_app() -> App:
     for number, (title, commands) in enumerate(COMMANDS.items()):
         group = Group(title, sort_key=number)
         for position, (path, examples) in enumerate(commands.items()):
-            epilogue = as_epilogue(cleandoc(examples).splitlines())
-            app.command(path, group=group, sort_key=position, help_epilogue=epilogue)
+            lines = cleandoc(examples).splitlines()
+            options = {"help_epilogue": as_epilogue(lines)} if lines else {}
+            app.command(path, group=group, sort_key=position, **options)
     app.register_install_completion_command(
         help="Let the Tab key complete commands and options in bash, zsh, fish or PowerShell.",
         help_epilogue=as_epilogue(cleandoc(COMPLETION_EXAMPLES).splitlines()),
