@@ -1,4 +1,4 @@
-"""Which Prefect server a run of the command line talks to: the one set up, or a temporary one."""
+"""The Prefect server that the command line uses: the one that is set up, or a temporary one."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ SETUP_HINT = (
 
 
 def server_fault(address: str | None) -> str:
-    """Return why there is no server to talk to; empty if there is one."""
+    """Return why no server can be used; an empty text if there is one."""
     if not address:
         return "no Prefect server is set up"
     try:
@@ -33,14 +33,17 @@ def server_fault(address: str | None) -> str:
 
 @contextmanager
 def use_server() -> Iterator[None]:
-    """Use the server that is set up; without one, a temporary one of this process."""
-    why = server_fault(PREFECT_API_URL.value())
-    if not why:
+    """Use the server that is set up, or start a temporary one in this process."""
+    fault = server_fault(PREFECT_API_URL.value())
+    if not fault:
         yield
         return
-    print(f"{why}: this run starts a temporary one, which takes about ten seconds", file=sys.stderr)
+    print(
+        f"{fault}: this run starts a temporary one, which takes about ten seconds", file=sys.stderr
+    )
     print(SETUP_HINT, file=sys.stderr)
-    # its own start and stop; a level would be set anew when the flow starts
+    # This hides the messages about the temporary server's own start and stop. A log level does not:
+    # Prefect sets the levels again when the flow starts.
     logging.getLogger("prefect").addFilter(lambda record: record.levelno >= logging.WARNING)
     with temporary_settings(
         {PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True}, restore_defaults=[PREFECT_API_URL]
@@ -49,10 +52,10 @@ def use_server() -> Iterator[None]:
 
 
 def require_server() -> None:
-    """Make sure that a server is there.
+    """Check that a server is set up and answers.
 
     Raises:
-        UserError: none is set up, or it does not answer.
+        UserError: No server is set up, or it does not answer.
     """
-    if why := server_fault(PREFECT_API_URL.value()):
-        raise UserError(f"{why}; {SETUP_HINT}")
+    if fault := server_fault(PREFECT_API_URL.value()):
+        raise UserError(f"{fault}; {SETUP_HINT}")
