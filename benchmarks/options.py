@@ -23,7 +23,7 @@ from tabulate import tabulate
 from flows import seeds
 from flows.workspace import recipes
 from petseg import files, params
-from petseg.data import arrays, labels
+from petseg.data import arrays, labels, quantisation
 from petseg.evaluation import thresholds
 from petseg.inference import segmenter
 from petseg.model import keras_file
@@ -63,10 +63,10 @@ def train(
 def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
     """Return a model's IoU on a split with the border as pet, and its epoch."""
     model, metadata = keras_file.load(file)
-    counts = np.zeros((len(labels.CLASSES), thresholds.LEVELS), np.int64)
+    counts = np.zeros((len(labels.CLASSES), quantisation.LEVELS), np.int64)
     for photos, trimaps in batches.val_batches(val, 16):
         counts += thresholds.histogram(trimaps, segmenter.probabilities(model, photos))
-    level = thresholds.min_level(metadata.threshold)
+    level = quantisation.min_level(metadata.threshold)
     return round(float(thresholds.iou_by_level(counts, "pet")[level]), 4), metadata.epoch
 
 

@@ -1,4 +1,4 @@
-"""The comment: what stands in it, and that texts from data stay texts."""
+"""The comment on a pull request: its contents, and that texts from data stay texts."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from petseg import markup
 from petseg.review import compare, markdown, sections
 from petseg.review.results import Results
-from tests.test_review import ALIKE, BASE, WORSE, Six, photos, result, seeds
+from tests.test_review import BASE, FEW_MISSED, MORE_MISSED, Six, photos, result, seeds
 
 HOSTILE = (
     "a|b",
@@ -30,18 +30,18 @@ HOSTILE = (
 GITHUB = MarkdownIt("gfm-like", {"html": True, "linkify": False})
 
 
-def said(base: Results, head: Results) -> str:
+def comment(base: Results, head: Results) -> str:
     return markdown.markdown(compare.compare(base, head), lagging=False)
 
 
-def test_what_did_not_change_is_not_mentioned() -> None:
-    text = said(BASE, replace(BASE, label="head"))
+def test_a_commit_that_changes_nothing_has_no_section() -> None:
+    text = comment(BASE, replace(BASE, label="head"))
     assert text.startswith("**No change: every test photo has the same counts, test IoU 0.9500")
     assert "###" not in text
 
 
-def test_a_fall_is_told_with_its_interval_its_photos_and_its_slices() -> None:
-    text = said(BASE, result("head", photos(WORSE)))
+def test_a_fall_has_its_interval_its_photos_and_its_slices() -> None:
+    text = comment(BASE, result("head", photos(MORE_MISSED)))
     assert text.startswith("**Worse: test IoU 0.9500 → 0.8400 (−0.1100, 95 % interval −0.11")
     assert "over 30 photos)" in text.splitlines()[0]
     assert "was not measured on base" in text
@@ -50,15 +50,17 @@ def test_a_fall_is_told_with_its_interval_its_photos_and_its_slices() -> None:
     assert text.count("`Smoke_") == 10
 
 
-def test_a_measured_reseed_is_told_and_one_from_elsewhere_is_called_so() -> None:
-    text = said(replace(BASE, seeds=seeds(0.94, 0.95, 0.96)), result("head", photos(WORSE)))
+def test_a_measured_seed_noise_is_stated_and_that_of_another_training_is_marked() -> None:
+    text = comment(
+        replace(BASE, seeds=seeds(0.94, 0.95, 0.96)), result("head", photos(MORE_MISSED))
+    )
     assert "differ by up to 0.0609 in IoU in 19 of 20 cases (measured on 3 seeds)" in text
     assert "measured with other code, data or parameters than base" in text
     assert "±0.0609" in text
 
 
 def test_another_recipe_is_side_by_side_without_a_verdict() -> None:
-    text = said(BASE, result("head", photos(WORSE), recipe="other"))
+    text = comment(BASE, result("head", photos(MORE_MISSED), recipe="other"))
     assert text.startswith("**No verdict: base has recipe demo, head has other.**")
     assert "| `iou`" in text
     assert "verdict   |" not in text
@@ -67,7 +69,7 @@ def test_another_recipe_is_side_by_side_without_a_verdict() -> None:
 
 
 def test_a_base_without_metrics_shows_those_of_head() -> None:
-    text = said(result("base", {}), result("head", photos(ALIKE)))
+    text = comment(result("base", {}), result("head", photos(FEW_MISSED)))
     assert "base has no reports/metrics.json" in text
     assert "only in head" in text
 
@@ -77,7 +79,7 @@ def test_curves_are_bars_on_one_scale_with_the_last_value() -> None:
         [{"epoch": str(n), "loss": str(value)} for n, value in enumerate(values)]
         for values in ((0.8, 0.4, 0.0), (0.8, 0.8))
     )
-    text = said(replace(BASE, history=base), replace(BASE, label="head", history=head))
+    text = comment(replace(BASE, history=base), replace(BASE, label="head", history=head))
     assert re.search(r"\| `loss` +\| `█▅▁ 0.0000` +\| `██ 0.8000` +\|", text)
     long = sections.sparkline([float(n) for n in range(1000)], 0, 999)
     assert len(long) == sections.CURVE_POINTS + len(" 999.0000")
@@ -85,14 +87,14 @@ def test_curves_are_bars_on_one_scale_with_the_last_value() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_from_data_is_shown_and_does_nothing(name: str) -> None:
-    base = result("base", photos(ALIKE) | {name: (90, 10, 0, 0, 0, 100)})
-    head = result("head", photos(ALIKE) | {name: (10, 90, 0, 0, 0, 100)})
-    text = said(base, head)
+    base = result("base", photos(FEW_MISSED) | {name: (90, 10, 0, 0, 0, 100)})
+    head = result("head", photos(FEW_MISSED) | {name: (10, 90, 0, 0, 0, 100)})
+    text = comment(base, head)
     html = GITHUB.render(text)
-    shown = re.findall(r"<td><code>(.*?)</code></td>", html)
+    code_cells = re.findall(r"<td><code>(.*?)</code></td>", html)
     assert markup.shorten(name) in [
         cell.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
-        for cell in shown
+        for cell in code_cells
     ]
     assert set(re.findall(r"<(\w+)", html)) <= {
         *("p", "strong", "h3", "table", "thead", "tbody", "tr", "th", "td", "code")
@@ -111,29 +113,31 @@ def test_a_cell_of_the_model_card_with_a_name_from_data_is_one_cell_of_text(name
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_sentence_with_a_text_from_a_commit_does_nothing_with_it(name: str) -> None:
     stale = replace(BASE, label="head", faults=(f"{name} changed after train ran",))
-    html = GITHUB.render(said(BASE, stale))
+    html = GITHUB.render(comment(BASE, stale))
     assert set(re.findall(r"<(\w+)", html)) <= {"p", "strong", "code"}
-    assert html.count("<code>") == 1  # of our own command
+    assert html.count("<code>") == 1  # that of the project's own command
     assert not re.search(r"@\w|#\d", html)
 
 
 def test_the_comment_stays_short_whatever_the_size_of_the_change() -> None:
-    odd = "|<`" * 40
+    markup_text = "|<`" * 40
     many: dict[str, Six] = {
-        f"{odd}{n}_{k}": (100 - k, k, 0, 0, 0, 100) for n in range(300) for k in range(10)
+        f"{markup_text}{n}_{k}": (100 - k, k, 0, 0, 0, 100) for n in range(300) for k in range(10)
     }
     base = result("base", many)
     head = result("head", dict.fromkeys(many, (50, 50, 0, 0, 0, 100)))
-    params = {"recipes": {"demo": {"train": {f"{odd}{n}": 1 for n in range(5000)}}}}
-    stages = {f"{odd}{n}": {"deps": [{"path": odd * 9, "md5": "1"}]} for n in range(500)}
-    faults = tuple(f"{odd * 9}{n}" for n in range(5000))
-    text = said(base, replace(head, params=params, stages=stages, faults=faults))
+    params = {"recipes": {"demo": {"train": {f"{markup_text}{n}": 1 for n in range(5000)}}}}
+    stages = {
+        f"{markup_text}{n}": {"deps": [{"path": markup_text * 9, "md5": "1"}]} for n in range(500)
+    }
+    faults = tuple(f"{markup_text * 9}{n}" for n in range(5000))
+    text = comment(base, replace(head, params=params, stages=stages, faults=faults))
     assert len(text) < markdown.MAX_COMMENT
 
 
 def test_nan_never_appears() -> None:
     base = replace(BASE, metrics={})
     for old, new in ((base, BASE), (BASE, base), (result("a", {}), result("b", {}))):
-        assert "nan" not in said(old, new).lower()
+        assert "nan" not in comment(old, new).lower()
     empty = result("empty", {"x": (0, 0, 0, 0, 0, 9)})
-    assert "nan" not in said(empty, replace(empty, label="head")).lower()
+    assert "nan" not in comment(empty, replace(empty, label="head")).lower()

@@ -240,7 +240,7 @@ def test_a_run_works_without_a_server_and_says_how_to_get_the_ui(
     assert "locked" not in output
     assert output.endswith("first unchanged, second unchanged, third ran\n")
     wrong = run_in(steps, "petseg", "run", "--recipe", "nowhere", fails=True)
-    assert wrong.startswith("error: params.yaml: recipe: nowhere does not exist; allowed: tiny")
+    assert wrong.startswith("error: recipes/nowhere.yaml does not exist; recipes: other, tiny")
 
 
 @pytest.fixture

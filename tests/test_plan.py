@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.workspace import plan
+from flows.workspace import plan, recipes
 from petseg.errors import UserError
 from tests.conftest import ran, replace, run_in
 
@@ -52,9 +52,12 @@ def test_changed_code_is_named_by_its_file(checkout: Path) -> None:
     assert rows["preprocess"] == ("unchanged", ())
 
 
-def test_another_recipe_is_a_reason_that_names_both(checkout: Path) -> None:
-    replace(checkout / "params.yaml", "recipe: tiny", "recipe: other")
-    assert states_and_reasons() == dict.fromkeys(STAGES, ("changed", ("recipe tiny → other",)))
+@pytest.mark.usefixtures("checkout")
+def test_another_recipe_reruns_the_stages_whose_parameters_differ() -> None:
+    recipes.use("other")
+    rows = states_and_reasons()
+    assert rows["train"] == ("changed", ("train.epochs 2 → 1",))
+    assert rows["download"] == rows["preprocess"] == ("unchanged", ())
 
 
 def test_a_command_edited_in_dvc_yaml_is_a_reason_to_run(checkout: Path) -> None:

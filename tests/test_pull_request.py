@@ -1,4 +1,4 @@
-"""Reviews of real commits: a git and DVC repo with four of them, looked at as a reviewer does."""
+"""Reviews of real commits: a git and DVC repo with four of them, reviewed from the command line."""
 
 import os
 import re
@@ -27,11 +27,8 @@ RECIPE = (
     TINY.replace("trainval: 12, test: 4", "trainval: 60, test: 80")
     .replace("base_channels: 2", "base_channels: 4")
     .replace("epochs: 2", "epochs: 1")
+    .replace("gate: {}", "gate: {iou: 0.01}")
 )
-GATE = """
-gate:
-  iou: 0.01
-"""
 WRITE = "    tables.write_reports("
 WRITE_BROKEN = f"""    import numpy as np
 
@@ -43,10 +40,10 @@ WRITE_BROKEN = f"""    import numpy as np
 
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repo with the commits base, same (nothing moved), better, and broken (one breed)."""
+    """A repo with the commits base, same (equal metrics), better, and broken (one breed)."""
     folder = tmp_path_factory.mktemp("reviewed") / "repo"
     copy_parts((*PARTS, ".gitattributes"), folder)
-    (folder / "params.yaml").write_text(RECIPE + GATE)
+    (folder / "params.yaml").write_text(RECIPE)
     run_and_commit(folder)
     run_in(folder, "git", "tag", "base")
     changes = {
@@ -66,22 +63,22 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def decided(folder: Path, *arguments: str) -> tuple[int, str]:
-    """Return the gate's exit code and its line."""
-    said = run_in(folder, "sh", "-c", f"petseg gate {' '.join(arguments)}; echo $?")
-    *lines, code = said.splitlines()
-    assert len(lines) == 1, said
+def decide(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Return the gate's exit code and the line that it prints."""
+    output = run_in(folder, "sh", "-c", f"petseg gate {' '.join(arguments)}; echo $?")
+    *lines, code = output.splitlines()
+    assert len(lines) == 1, output
     return int(code), lines[0]
 
 
-def test_a_commit_in_which_nothing_moved_says_so_and_passes(reviewed: Path) -> None:
+def test_a_commit_with_equal_metrics_is_called_so_and_passes(reviewed: Path) -> None:
     text = run_in(reviewed, "petseg", "review", "base", "same")
     assert text.startswith("**No change: every test photo has the same counts")
     assert re.search(r"\| `report.gallery` +\| `4` +\| `1` +\|", text)
     assert re.search(r"\| `report` +\| `its parameters` +\|", text)
     assert "### Metrics" not in text
-    code, why = decided(reviewed, "base", "same")
-    assert (code, why[:18]) == (0, "no regression: iou")
+    code, reason = decide(reviewed, "base", "same")
+    assert (code, reason[:18]) == (0, "no regression: iou")
 
 
 def test_a_real_improvement_is_better_and_undoing_it_a_regression(reviewed: Path) -> None:
@@ -89,12 +86,12 @@ def test_a_real_improvement_is_better_and_undoing_it_a_regression(reviewed: Path
     assert text.startswith("**Better: test IoU ")
     assert "### Training" in text
     assert re.search(r"\| `train.epochs` +\| `1` +\| `30` +\|", text)
-    assert decided(reviewed, "same", "better")[0] == 0
-    code, why = decided(reviewed, "better", "same")
-    assert (code, why[:15]) == (3, "regression: iou")
+    assert decide(reviewed, "same", "better")[0] == 0
+    code, reason = decide(reviewed, "better", "same")
+    assert (code, reason[:15]) == (3, "regression: iou")
 
 
-def test_one_broken_breed_is_told_with_its_photos(reviewed: Path) -> None:
+def test_one_broken_breed_is_named_with_its_photos(reviewed: Path) -> None:
     text = run_in(reviewed, "petseg", "review", "better", "broken")
     headline = text.splitlines()[0]
     assert "breed Smoke" in headline
@@ -112,16 +109,16 @@ def test_a_clone_without_data_reviews_as_well_and_only_lacks_the_pictures(
 ) -> None:
     clone = tmp_path / "clone"
     run_in(tmp_path, "git", "clone", "-q", str(reviewed), str(clone))
-    here = run_in(reviewed, "petseg", "review", "better", "broken")
+    expected = run_in(reviewed, "petseg", "review", "better", "broken")
     assert run_in(clone, "petseg", "review", "better", "broken", "--html", "page.html") == (
-        f"page: page.html\n{here}"
+        f"page: page.html\n{expected}"
     )
     page = (clone / "page.html").read_text()
     assert "data:image/png" not in page
     assert "The pictures could not be had from DVC" in page
     assert "dvc fetch --all-commits" in page
     assert "<svg" not in page  # the curves are the same
-    assert decided(clone, "better", "broken") == decided(reviewed, "better", "broken")
+    assert decide(clone, "better", "broken") == decide(reviewed, "better", "broken")
 
 
 def test_pictures_come_from_the_cache_and_from_a_remote(reviewed: Path, tmp_path: Path) -> None:
@@ -136,25 +133,25 @@ def test_pictures_come_from_the_cache_and_from_a_remote(reviewed: Path, tmp_path
     run_in(clone, "dvc", "remote", "add", "--local", *store)
     run_in(clone, "dvc", "push", "--all-commits")
     shutil.rmtree(clone / ".dvc/cache")
-    # as a colleague has it: in the working tree's .dvc/config, of which old commits know nothing
+    # As a colleague has it: the remote is in the working tree's .dvc/config, which old commits lack.
     run_in(clone, "dvc", "remote", "remove", "--local", "store")
     run_in(clone, "dvc", "remote", "add", *store)
     run_in(clone, "petseg", "review", "better", "same", "--html", "page.html")
     assert (clone / "page.html").read_text() == page
 
 
-def test_the_working_tree_is_compared_by_default_and_stale_results_are_told(
+def test_the_working_tree_is_compared_by_default_and_stale_results_are_named(
     reviewed: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
     assert "Head: the working tree" in run_in(copy, "petseg", "review", "broken")
-    assert decided(copy, "broken")[0] == 0
-    replace(copy / "params.yaml", "epochs: 30\n  patience: 0", "epochs: 31\n      patience: 0")
+    assert decide(copy, "broken")[0] == 0
+    replace(copy / "params.yaml", "epochs: 30\n  patience: 0", "epochs: 31\n  patience: 0")
     text = run_in(copy, "petseg", "review", "broken")
     assert "The results of the working tree are not of its code: train changed" in text
-    code, why = decided(copy, "broken")
+    code, reason = decide(copy, "broken")
     assert code == 4
-    assert "train changed after train ran: run `dvc repro`" in why
+    assert "train changed after train ran: run `dvc repro`" in reason
 
 
 def test_a_detached_head_and_a_worktree_review_like_any_other(
@@ -177,11 +174,11 @@ def test_a_clone_without_old_contents_fetches_what_it_needs(reviewed: Path, tmp_
 
 def test_a_shallow_clone_cannot_tell_and_names_the_remedy(reviewed: Path, tmp_path: Path) -> None:
     run_in(tmp_path, "git", "clone", "-q", "--depth", "1", f"file://{reviewed}", "shallow")
-    code, why = decided(tmp_path / "shallow", "HEAD~1")
+    code, reason = decide(tmp_path / "shallow", "HEAD~1")
     assert code == 4
-    assert "git fetch --unshallow" in why
-    said = run_in(tmp_path / "shallow", "petseg", "review", "HEAD~1", fails=True)
-    assert said.startswith("error: HEAD~1 is not in this shallow clone")
+    assert "git fetch --unshallow" in reason
+    output = run_in(tmp_path / "shallow", "petseg", "review", "HEAD~1", fails=True)
+    assert output.startswith("error: HEAD~1 is not in this shallow clone")
     assert "names no commit here" in run_in(reviewed, "petseg", "gate", "nothing", fails=True)
 
 
@@ -194,13 +191,13 @@ def test_a_recipe_change_a_missing_metric_and_a_first_commit_have_no_verdict(
     assert "only in base" in text
     assert "only in head" in text
     assert "nan" not in text.lower()
-    assert decided(copy, "broken")[0] == 4
+    assert decide(copy, "broken")[0] == 4
     run_in(copy, "git", "checkout", "-q", "--orphan", "first")
     run_in(copy, "git", "rm", "-rqf", "--cached", ".")
     run_in(copy, "git", "commit", "-q", "--allow-empty", "-m", "empty")
     text = run_in(copy, "petseg", "review", "first", "better")
     assert text.startswith("**No verdict: first has no reports/metrics.json.**")
-    assert decided(copy, "first", "better")[0] == 4
+    assert decide(copy, "first", "better")[0] == 4
     run_in(copy, "git", "checkout", "-qf", "better")
     replace(copy / "params.yaml", "recipe: tiny", "recipe: other")
     text = run_in(copy, "petseg", "review", "better")
@@ -208,19 +205,19 @@ def test_a_recipe_change_a_missing_metric_and_a_first_commit_have_no_verdict(
 
 
 def test_git_shows_no_row_per_photo_in_a_diff(reviewed: Path) -> None:
-    shown = run_in(reviewed, "git", "diff", "same", "better", "--", "reports")
-    assert "Binary files a/reports/per_image.csv and b/reports/per_image.csv differ" in shown
-    assert "+1," not in shown.partition("reports/per_image.csv")[2].partition("diff --git")[0]
-    assert "reports/metrics.json" in shown
+    diff = run_in(reviewed, "git", "diff", "same", "better", "--", "reports")
+    assert "Binary files a/reports/per_image.csv and b/reports/per_image.csv differ" in diff
+    assert "+1," not in diff.partition("reports/per_image.csv")[2].partition("diff --git")[0]
+    assert "reports/metrics.json" in diff
 
 
-def test_a_review_of_a_base_that_has_gone_on_says_so(reviewed: Path, tmp_path: Path) -> None:
+def test_a_review_against_a_base_with_newer_commits_says_so(reviewed: Path, tmp_path: Path) -> None:
     assert "has commits that head lacks" in run_in(reviewed, "petseg", "review", "better", "same")
     assert "that head lacks" not in run_in(reviewed, "petseg", "review", "same", "better")
 
 
 def interrupted(folder: Path, *command: str) -> int:
-    """Return how a command ends by Ctrl-C once a training of its own is at work; none is left."""
+    """Return a command's exit code after Ctrl-C during a training, which must end with it."""
     environment = os.environ | ENVIRONMENT
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     wait_until(lambda: trainings(process.pid))
@@ -237,34 +234,34 @@ def trainings(parent: int) -> list[psutil.Process]:
     return [process for process in below if "stages.train" in process.cmdline()]
 
 
-def test_seeds_are_measured_kept_and_gone_on_with(reviewed: Path, tmp_path: Path) -> None:
+def test_seeds_are_measured_saved_and_continued(reviewed: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(reviewed, tmp_path / "copy", symlinks=True)
     run_in(copy, "git", "checkout", "-q", "same")
     run_in(copy, "dvc", "checkout")
-    kept = copy / "reports/seeds/tiny.json"
-    said = run_in(copy, "petseg", "seeds", "-n", "2")
-    assert "reports/seeds/tiny.json: 2 trainings of tiny" in said
-    first = files.read_json(kept)
+    path = copy / "reports/seeds/tiny.json"
+    output = run_in(copy, "petseg", "seeds", "-n", "2")
+    assert "reports/seeds/tiny.json: 2 trainings of tiny" in output
+    first = files.read_json(path)
     metrics = files.read_json(copy / "reports/metrics.json")
     assert [run["seed"] for run in first["runs"]] == [3, 4]
     assert first["runs"][0]["metrics"]["iou"] == metrics["iou"]
     assert first["runs"][0]["metrics"] != first["runs"][1]["metrics"]
     ious = [run["metrics"]["iou"] for run in first["runs"]]
     deviation = abs(ious[0] - ious[1]) / 2**0.5
-    assert re.search(rf"^iou +{sum(ious) / 2:.4f} +{deviation:.4f}$", said, flags=re.MULTILINE)
+    assert re.search(rf"^iou +{sum(ious) / 2:.4f} +{deviation:.4f}$", output, flags=re.MULTILINE)
     assert run_in(copy, "git", "status", "--porcelain") == "?? reports/seeds/\n"
     run_in(copy, "petseg", "seeds", "-n", "3")
-    assert files.read_json(kept)["runs"][:2] == first["runs"]
+    assert files.read_json(path)["runs"][:2] == first["runs"]
     run_in(copy, "git", "add", ".")
     run_in(copy, "git", "commit", "-qm", "seeds")
     assert "(measured on 3 seeds)" in run_in(copy, "petseg", "review", "HEAD", "better")
-    before = kept.read_bytes()
+    before = path.read_bytes()
     assert interrupted(copy, "petseg", "seeds", "-n", "9") == 130
-    assert kept.read_bytes() == before
+    assert path.read_bytes() == before
     replace(copy / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
-    said = run_in(copy, "petseg", "seeds", "-n", "4", fails=True)
-    assert said == (
+    output = run_in(copy, "petseg", "seeds", "-n", "4", fails=True)
+    assert output == (
         "error: the results here are not up to date (train, evaluate, report): "
         "run `dvc repro` first\n"
     )
-    assert files.read_json(kept)["runs"][:2] == first["runs"]
+    assert files.read_json(path)["runs"][:2] == first["runs"]

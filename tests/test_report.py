@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from petseg import files
-from petseg.data import arrays
+from petseg.data import arrays, quantisation
 from petseg.data.labels import BACKGROUND, BORDER, PET
-from petseg.evaluation import metrics, thresholds
+from petseg.evaluation import metrics
 from petseg.report import content, gallery, render
 from tests.browser import Page, opened
 from tests.conftest import run_in
@@ -223,8 +223,8 @@ def test_a_photo_of_the_gallery_holds_probability_and_class_of_every_pixel() -> 
 
 
 def test_the_page_takes_levels_and_shades_from_their_owners(report: Page) -> None:
-    assert report.js("controls.threshold.max") == str(thresholds.LEVELS - 1)
-    assert report.js("thresholds.length") == thresholds.LEVELS
+    assert report.js("controls.threshold.max") == str(quantisation.LEVELS - 1)
+    assert report.js("thresholds.length") == quantisation.LEVELS
     assert report.js("SHADES") == {"background": 0, "border": 128, "pet": 255}
     script = (Path(render.__file__).parent / "report.js").read_text()
     # digits of colours are allowed: [0, 158, 115, 0.6]

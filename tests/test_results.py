@@ -1,4 +1,4 @@
-"""One commit's results read from files by path: what is there, and what is not as it should be."""
+"""The results of one commit: parsed from its files, and checked to be of its code."""
 
 import hashlib
 
@@ -33,19 +33,21 @@ FILES = {
 
 
 def read(**files: str | None) -> results.Results:
-    """Read these files, and those above; `_` stands for a dot, None for a file that is away."""
-    given = FILES | {name: text for name, text in files.items() if text is not None}
+    """Return the results in `FILES` with these changes; None stands for a missing file."""
+    contents = FILES | {name: text for name, text in files.items() if text is not None}
     for name in [name for name, text in files.items() if text is None]:
-        del given[name]
-    return results.read("here", "", lambda path: given[path].encode() if path in given else None)
+        del contents[name]
+    return results.read(
+        "label", "", lambda path: contents[path].encode() if path in contents else None
+    )
 
 
 def test_a_commit_without_any_results_is_empty_and_no_error() -> None:
-    empty = results.read("here", "", lambda _: None)
+    empty = results.read("label", "", lambda _: None)
     assert (empty.metrics, empty.test, empty.history, empty.faults) == ({}, {}, [], ())
 
 
-def test_results_of_their_own_code_have_no_fault() -> None:
+def test_results_of_the_code_beside_them_have_no_fault() -> None:
     assert read().faults == ()
 
 
@@ -60,7 +62,7 @@ def test_results_of_their_own_code_have_no_fault() -> None:
         ("reports/metrics.json", '{"iou": 1.0}', "reports/metrics.json is not what dvc.lock says"),
     ],
 )
-def test_what_is_not_of_its_code_is_named_without_any_data(
+def test_a_change_after_the_run_is_named_without_any_data(
     path: str, text: str | None, fault: str
 ) -> None:
     faults = read(**{path: text}).faults
@@ -68,37 +70,37 @@ def test_what_is_not_of_its_code_is_named_without_any_data(
     assert fault in faults[0]
 
 
-def test_numbers_that_are_none_are_left_out() -> None:
-    found = read(**{"reports/metrics.json": '{"iou": NaN, "dice": 0.5, "ok": true, "n": 3}'})
-    assert found.metrics == {"dice": 0.5, "n": 3.0}
-    found = read(**{"reports/history.csv": "epoch,loss\n1,0.5\n2,nan\n3\n4,0.4\n"})
-    assert [row["epoch"] for row in found.history] == ["1", "4"]
+def test_values_that_are_no_finite_numbers_are_left_out() -> None:
+    parsed = read(**{"reports/metrics.json": '{"iou": NaN, "dice": 0.5, "ok": true, "n": 3}'})
+    assert parsed.metrics == {"dice": 0.5, "n": 3.0}
+    parsed = read(**{"reports/history.csv": "epoch,loss\n1,0.5\n2,nan\n3\n4,0.4\n"})
+    assert [row["epoch"] for row in parsed.history] == ["1", "4"]
 
 
 def test_photos_are_joined_with_their_content_by_name() -> None:
-    found = read(
+    parsed = read(
         **{
             "reports/per_image.csv": HEADER + "a,Smoke,cat,1,2,3,4,5,6\nb,hound,dog,0,0,0,0,0,9\n",
             "reports/photos.csv": "name,split,breed,sha256\na,test,Smoke,12\nc,train,Smoke,34\n",
         }
     )
-    assert found.test["a"] == results.TestPhoto("Smoke", "cat", "12", (1, 2, 3, 4, 5, 6))
-    assert found.test["b"].sha256 == ""
-    assert found.photos == {"a": ("test", "12"), "c": ("train", "34")}
-    assert list(results.slices(found)) == [
+    assert parsed.test["a"] == results.TestPhoto("Smoke", "cat", "12", (1, 2, 3, 4, 5, 6))
+    assert parsed.test["b"].sha256 == ""
+    assert parsed.photos == {"a": ("test", "12"), "c": ("train", "34")}
+    assert list(results.slices(parsed)) == [
         *("species cat", "species dog", "breed Smoke", "breed hound")
     ]
 
 
-def test_other_columns_than_todays_are_no_photos() -> None:
+def test_a_per_image_csv_with_other_columns_gives_no_photos() -> None:
     assert read(**{"reports/per_image.csv": "name,iou\na,0.5\n"}).test == {}
 
 
 @pytest.mark.parametrize(
     ("path", "text", "words"),
     [
-        ("reports/metrics.json", "{", "here: reports/metrics.json is not JSON"),
-        ("params.yaml", "a: [", "here: params.yaml is not YAML"),
+        ("reports/metrics.json", "{", "label: reports/metrics.json is not JSON"),
+        ("params.yaml", "a: [", "label: params.yaml is not YAML"),
         (
             "reports/per_image.csv",
             HEADER + "a,Smoke,cat,1,2,x,4,5,6\n",
@@ -112,7 +114,7 @@ def test_a_file_that_is_not_what_it_should_be_is_named(path: str, text: str, wor
         read(**{path: text})
 
 
-def test_a_training_is_known_by_all_but_its_seed() -> None:
+def test_the_digest_of_a_training_depends_on_all_inputs_but_the_seed() -> None:
     first = results.trained_from(read().stages)
     assert (
         results.trained_from(read(**{"dvc.lock": LOCK.replace("seed: 7", "seed: 8")}).stages)

@@ -1,4 +1,4 @@
-"""From two commits' results to verdicts and the gate's decision, on results made by hand."""
+"""From two commits' results to verdicts and the gate's decision, on results written by hand."""
 
 import math
 from collections.abc import Sequence
@@ -44,16 +44,16 @@ def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
 
 
 def photos(missed: Sequence[int], breed: str = "Smoke") -> dict[str, Six]:
-    """Return photos with 100 pixels of pet, of which so many are missed, and 100 of ground."""
+    """Return photos of 100 pixels of pet, of which so many are missed, and 100 of background."""
     return {
         f"{breed}_{number}": (100 - count, count, 0, 0, 0, 100)
         for number, count in enumerate(missed)
     }
 
 
-ALIKE = [4, 6, 5, 7, 3, 5, 6, 4, 5, 5] * 3
-WORSE = [count + 10 + number % 3 for number, count in enumerate(ALIKE)]
-BASE = result("base", photos(ALIKE))
+FEW_MISSED = [4, 6, 5, 7, 3, 5, 6, 4, 5, 5] * 3
+MORE_MISSED = [count + 10 + number % 3 for number, count in enumerate(FEW_MISSED)]
+BASE = result("base", photos(FEW_MISSED))
 
 
 def seeds(*values: float) -> dict[str, Any]:
@@ -62,45 +62,52 @@ def seeds(*values: float) -> dict[str, Any]:
 
 
 def test_equal_results_are_no_change_and_pass() -> None:
-    found = compare.compare(BASE, replace(BASE, label="head"))
-    assert {move.verdict for move in found.metrics} == {Verdict.UNCLEAR}
-    assert gate.decide(found)[0] == GateResult.PASSED
-    assert found.regressions == ()
+    review = compare.compare(BASE, replace(BASE, label="head"))
+    assert {change.verdict for change in review.metrics} == {Verdict.UNCLEAR}
+    assert gate.decide(review)[0] == GateResult.PASSED
+    assert review.regressions == ()
 
 
-def with_more(found: Results, extra: tuple[float, ...]) -> Results:
+def with_extra(side: Results, extra: tuple[float, ...]) -> Results:
     """Return results whose photos all have these boundary pixels, F-score and squared error."""
-    test = {name: replace(photo, extra=extra) for name, photo in found.test.items()}
+    test = {name: replace(photo, extra=extra) for name, photo in side.test.items()}
     rows = np.array([[*photo.counts, *photo.extra] for photo in test.values()])
-    return replace(found, test=test, metrics=metrics.from_photos(rows))
+    return replace(side, test=test, metrics=metrics.from_photos(rows))
 
 
-def test_what_both_measured_besides_counts_is_judged_and_less_may_be_better() -> None:
-    base, head = with_more(BASE, (50, 100, 0.5, 20)), with_more(BASE, (40, 100, 0.5, 10))
-    moves = {move.name: move for move in compare.compare(base, head).metrics}
-    assert (moves["boundary_iou"].head, moves["boundary_iou"].verdict) == (0.4, Verdict.WORSE)
-    assert (moves["brier"].head, moves["brier"].verdict) == (0.05, Verdict.BETTER)
-    assert moves["boundary_f_2px"].verdict == Verdict.UNCLEAR
+def test_boundary_and_brier_scores_of_both_are_judged_and_less_may_be_better() -> None:
+    base, head = with_extra(BASE, (50, 100, 0.5, 20)), with_extra(BASE, (40, 100, 0.5, 10))
+    by_name = {change.name: change for change in compare.compare(base, head).metrics}
+    assert (by_name["boundary_iou"].head, by_name["boundary_iou"].verdict) == (
+        0.4,
+        Verdict.WORSE,
+    )
+    assert (by_name["brier"].head, by_name["brier"].verdict) == (
+        0.05,
+        Verdict.BETTER,
+    )
+    assert by_name["boundary_f_2px"].verdict == Verdict.UNCLEAR
 
 
-def test_what_base_did_not_measure_has_no_verdict() -> None:
-    moves = {
-        move.name: move for move in compare.compare(BASE, with_more(BASE, (5, 9, 1, 2))).metrics
+def test_a_metric_that_base_lacks_has_no_verdict() -> None:
+    by_name = {
+        change.name: change
+        for change in compare.compare(BASE, with_extra(BASE, (5, 9, 1, 2))).metrics
     }
-    assert (moves["brier"].base, moves["brier"].verdict) == (None, None)
-    assert moves["iou"].verdict == Verdict.UNCLEAR
+    assert (by_name["brier"].base, by_name["brier"].verdict) == (None, None)
+    assert by_name["iou"].verdict == Verdict.UNCLEAR
 
 
 def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
-    fallen = compare.compare(BASE, result("head", photos(WORSE)))
+    fallen = compare.compare(BASE, result("head", photos(MORE_MISSED)))
     assert fallen.main is not None
     # 30 photos of 100 pixels: 150 missed of 3,000 are an IoU of 0.95, 480 missed one of 0.84
     assert (fallen.main.base, fallen.main.head) == (0.95, 0.84)
     assert fallen.main.verdict == Verdict.WORSE
-    code, why = gate.decide(fallen)
-    assert code == GateResult.REGRESSION
-    assert why.startswith("regression: iou 0.9500 → 0.8400 (95 % interval −0.11")
-    risen = compare.compare(result("base", photos(WORSE)), BASE)
+    decision, reason = gate.decide(fallen)
+    assert decision == GateResult.REGRESSION
+    assert reason.startswith("regression: iou 0.9500 → 0.8400 (95 % interval −0.11")
+    risen = compare.compare(result("base", photos(MORE_MISSED)), BASE)
     assert risen.main is not None
     assert risen.main.verdict == Verdict.BETTER
     assert gate.decide(risen)[0] == GateResult.PASSED
@@ -108,13 +115,13 @@ def test_a_clear_fall_is_a_regression_and_a_clear_rise_is_none() -> None:
 
 def test_a_fall_within_the_tolerance_passes_though_it_is_clear() -> None:
     lenient = replace(BASE, params={"gate": {"iou": 0.2}})
-    found = compare.compare(lenient, result("head", photos(WORSE)))
-    assert found.main is not None
-    assert found.main.verdict == Verdict.WORSE
-    assert gate.decide(found)[0] == GateResult.PASSED
+    review = compare.compare(lenient, result("head", photos(MORE_MISSED)))
+    assert review.main is not None
+    assert review.main.verdict == Verdict.WORSE
+    assert gate.decide(review)[0] == GateResult.PASSED
 
 
-def test_what_is_lower_when_better_regresses_upwards() -> None:
+def test_a_metric_that_is_better_when_lower_gets_worse_upwards() -> None:
     assert compare.judge_interval(0.1, 0.2, 0.05, Direction.LOWER) == Verdict.WORSE
     assert compare.judge_interval(-0.2, -0.1, 0.05, Direction.LOWER) == Verdict.BETTER
     assert compare.judge_interval(0.1, 0.2, 0.15, Direction.LOWER) == Verdict.UNCLEAR
@@ -122,14 +129,14 @@ def test_what_is_lower_when_better_regresses_upwards() -> None:
 
 def test_a_change_cannot_loosen_its_own_gate() -> None:
     loose = {"gate": {"iou": 1.0}}
-    found = compare.compare(BASE, result("head", photos(WORSE), params=loose))
-    assert gate.decide(found)[0] == GateResult.REGRESSION
+    review = compare.compare(BASE, result("head", photos(MORE_MISSED), params=loose))
+    assert gate.decide(review)[0] == GateResult.REGRESSION
 
 
-def test_what_a_reseed_moves_is_by_students_t() -> None:
-    # two seeds: s = 0.02 / √2, and 12.706 · √2 · s = 12.706 · 0.02
+def test_the_noise_of_the_seed_is_by_students_t() -> None:
+    # Two seeds: s = 0.02 / √2, and 12.706 · √2 · s = 12.706 · 0.02
     assert compare.seed_noise(seeds(0.90, 0.92), "metrics") == {"iou": pytest.approx(0.25412)}
-    # three: s = 0.01, 4.303 · √2 · 0.01
+    # Three seeds: s = 0.01, 4.303 · √2 · 0.01
     assert compare.seed_noise(seeds(0.9, 0.91, 0.92), "metrics") == {
         "iou": pytest.approx(0.060854, abs=1e-6)
     }
@@ -147,50 +154,50 @@ def test_students_quantiles_are_those_of_its_density() -> None:
         assert np.trapezoid(density, x) == pytest.approx(0.475, abs=5e-5), freedom
 
 
-def test_what_a_reseed_moves_as_far_is_neither_worse_nor_a_regression() -> None:
+def test_a_fall_within_the_noise_of_the_seed_is_neither_worse_nor_a_regression() -> None:
     noisy = replace(BASE, seeds=seeds(0.85, 0.95, 0.9))
-    found = compare.compare(noisy, result("head", photos(WORSE)))
-    assert found.main is not None
-    assert found.main.seed_noise == pytest.approx(4.303 * 2**0.5 * 0.05)
-    assert found.main.verdict == Verdict.UNCLEAR
-    assert gate.decide(found)[0] == GateResult.PASSED
+    review = compare.compare(noisy, result("head", photos(MORE_MISSED)))
+    assert review.main is not None
+    assert review.main.seed_noise == pytest.approx(4.303 * 2**0.5 * 0.05)
+    assert review.main.verdict == Verdict.UNCLEAR
+    assert gate.decide(review)[0] == GateResult.PASSED
 
 
 def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
-    breeds = {f"breed {n}": photos(ALIKE, f"breed {n}") for n in range(5)}
-    broken = breeds | {"breed 3": photos(WORSE, "breed 3")}
+    breeds = {f"breed {n}": photos(FEW_MISSED, f"breed {n}") for n in range(5)}
+    broken = breeds | {"breed 3": photos(MORE_MISSED, "breed 3")}
     base, head = (
         result(label, {k: v for group in groups.values() for k, v in group.items()})
         for label, groups in (("base", breeds), ("head", broken))
     )
-    found = compare.compare(base, head)
-    worse = [move.name for move in found.slices if move.verdict == Verdict.WORSE]
+    review = compare.compare(base, head)
+    worse = [change.name for change in review.slices if change.verdict == Verdict.WORSE]
     assert worse[0] == "breed breed 3"
     assert set(worse) <= {"breed breed 3", "species cat"}
-    assert {loss.breed for loss in found.regressions} == {"breed 3"}
+    assert {photo.breed for photo in review.regressions} == {"breed 3"}
 
 
 def test_a_slice_of_few_photos_has_no_verdict() -> None:
-    few = photos(ALIKE[:5], "rare")
-    base = result("base", photos(ALIKE) | few)
-    head = result("head", photos(ALIKE) | photos(WORSE[:5], "rare"))
+    few = photos(FEW_MISSED[:5], "rare")
+    base = result("base", photos(FEW_MISSED) | few)
+    head = result("head", photos(FEW_MISSED) | photos(MORE_MISSED[:5], "rare"))
     rare = next(m for m in compare.compare(base, head).slices if m.name == "breed rare")
     assert (rare.verdict, rare.low, rare.photos) == (Verdict.FEW_PHOTOS, None, 5)
 
 
 def test_another_test_set_compares_the_photos_in_both_and_the_gate_cannot_tell() -> None:
-    head = result("head", dict(list(photos(ALIKE).items())[5:]) | photos([90], "new"))
-    found = compare.compare(BASE, head)
-    assert len(found.common) == 25
-    assert found.main is not None
-    assert found.main.difference == 0
-    code, why = gate.decide(found)
-    assert code == GateResult.CANNOT_TELL
-    assert "25 photos are in both, of 30 and 26" in why
+    head = result("head", dict(list(photos(FEW_MISSED).items())[5:]) | photos([90], "new"))
+    review = compare.compare(BASE, head)
+    assert len(review.common) == 25
+    assert review.main is not None
+    assert review.main.difference == 0
+    decision, reason = gate.decide(review)
+    assert decision == GateResult.CANNOT_TELL
+    assert "25 photos are in both, of 30 and 26" in reason
 
 
 def test_a_photo_whose_content_changed_is_not_the_same_photo() -> None:
-    head = result("head", photos(ALIKE))
+    head = result("head", photos(FEW_MISSED))
     head.test["Smoke_0"] = replace(head.test["Smoke_0"], sha256="another")
     assert len(compare.compare(BASE, head).common) == 29
 
@@ -199,50 +206,50 @@ def test_a_photo_whose_content_changed_is_not_the_same_photo() -> None:
     ("head", "words", "remedy"),
     [
         (
-            result("head", photos(ALIKE), recipe="other"),
+            result("head", photos(FEW_MISSED), recipe="other"),
             "recipe demo, head has other",
             "petseg use",
         ),
         (result("head", {}), "head has no reports/metrics.json", "dvc repro"),
-        (result("head", photos(ALIKE), test={}), "no counts by photo", "dvc repro"),
-        (result("head", photos(ALIKE, "other")), "no test photo is in both", "same test set"),
+        (result("head", photos(FEW_MISSED), test={}), "no counts by photo", "dvc repro"),
+        (result("head", photos(FEW_MISSED, "other")), "no test photo is in both", "same test set"),
         (
-            result("head", {name: (*six[:5], 500) for name, six in photos(ALIKE).items()}),
+            result("head", {name: (*six[:5], 500) for name, six in photos(FEW_MISSED).items()}),
             "measured at other sizes (6,000 against 18,000 pixels",
             "image_size",
         ),
     ],
 )
-def test_what_cannot_be_compared_has_no_verdict_and_a_remedy(
+def test_commits_that_cannot_be_compared_have_no_verdict_and_a_remedy(
     head: Results, words: str, remedy: str
 ) -> None:
-    found = compare.compare(BASE, head)
-    assert {move.verdict for move in found.metrics} <= {None}
-    code, why = gate.decide(found)
-    assert code == GateResult.CANNOT_TELL
-    assert words in why
-    assert remedy in why
+    review = compare.compare(BASE, head)
+    assert {change.verdict for change in review.metrics} <= {None}
+    decision, reason = gate.decide(review)
+    assert decision == GateResult.CANNOT_TELL
+    assert words in reason
+    assert remedy in reason
 
 
 def test_a_renamed_metric_is_on_one_side_and_the_gate_cannot_tell() -> None:
-    head = result("head", photos(ALIKE))
+    head = result("head", photos(FEW_MISSED))
     head.metrics["jaccard"] = head.metrics.pop("iou")
-    found = compare.compare(BASE, head)
-    sides = {move.name: (move.base, move.head) for move in found.metrics}
+    review = compare.compare(BASE, head)
+    sides = {change.name: (change.base, change.head) for change in review.metrics}
     assert sides["iou"] == (0.95, None)
     assert sides["jaccard"] == (None, 0.95)
-    code, why = gate.decide(found)
-    assert code == GateResult.CANNOT_TELL
-    assert "iou cannot be compared" in why
+    decision, reason = gate.decide(review)
+    assert decision == GateResult.CANNOT_TELL
+    assert "iou cannot be compared" in reason
 
 
 def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
-    head = result("head", photos(ALIKE))
+    head = result("head", photos(FEW_MISSED))
     assert "has no limits" in gate.decide(compare.compare(replace(BASE, params={}), head))[1]
     stale = replace(head, faults=("stages/train.py changed after train ran",))
-    code, why = gate.decide(compare.compare(BASE, stale))
-    assert code == GateResult.CANNOT_TELL
-    assert "stages/train.py changed after train ran" in why
+    decision, reason = gate.decide(compare.compare(BASE, stale))
+    assert decision == GateResult.CANNOT_TELL
+    assert "stages/train.py changed after train ran" in reason
 
 
 @pytest.mark.parametrize(
@@ -266,7 +273,7 @@ def test_a_wrong_limit_is_named_with_what_is_allowed(limit: Any, words: str) -> 
     assert words in str(raised.value)
 
 
-def test_a_gate_without_its_direction_reads_as_the_older_one_with_it() -> None:
+def test_the_older_gate_with_directions_reads_as_the_same_tolerances() -> None:
     older = {
         "iou": {"better": "higher", "tolerance": 0.005},
         "brier": {"better": "lower", "tolerance": 0},
@@ -282,7 +289,7 @@ def test_a_gate_without_its_direction_reads_as_the_older_one_with_it() -> None:
 
 
 @pytest.mark.parametrize("key", ["jaccard", "calibration_error"])
-def test_a_limit_of_what_cannot_be_judged_is_refused_with_the_metrics_that_can(key: str) -> None:
+def test_a_limit_on_another_metric_is_refused_with_the_names_of_those_allowed(key: str) -> None:
     with pytest.raises(UserError) as raised:
         gate.limits("main: params.yaml", {"gate": {key: 0.1}})
     assert str(raised.value) == (
@@ -297,19 +304,19 @@ def test_a_gate_that_is_no_mapping_is_refused_with_an_example() -> None:
         gate.limits("main: params.yaml", {"gate": 0.1})
 
 
-def test_a_rise_of_what_is_better_when_lower_is_a_regression() -> None:
+def test_a_rise_of_the_brier_score_is_a_regression() -> None:
     limited = replace(BASE, params={"gate": {"brier": 0.01}})
-    base, head = with_more(limited, (50, 100, 0.5, 10)), with_more(BASE, (50, 100, 0.5, 20))
+    base, head = with_extra(limited, (50, 100, 0.5, 10)), with_extra(BASE, (50, 100, 0.5, 20))
     # 10 and 20 of squared error over 200 pixels a photo
-    code, why = gate.decide(compare.compare(base, head))
-    assert code is GateResult.REGRESSION
-    assert why.startswith("regression: brier 0.0500 → 0.1000")
+    decision, reason = gate.decide(compare.compare(base, head))
+    assert decision is GateResult.REGRESSION
+    assert reason.startswith("regression: brier 0.0500 → 0.1000")
     assert gate.decide(compare.compare(replace(head, params=limited.params), base))[0] is (
         GateResult.PASSED
     )
 
 
-def test_differences_are_by_dotted_key_and_a_new_section_is_taken_apart() -> None:
+def test_differences_are_by_dotted_key_also_in_a_new_section() -> None:
     before = {"train": {"epochs": 1, "seed": 7}}
     now = {"train": {"epochs": 2, "seed": 7}, "own": {"a": 1}}
     assert changes.differences("", before, now) == [
@@ -318,7 +325,7 @@ def test_differences_are_by_dotted_key_and_a_new_section_is_taken_apart() -> Non
     ]
 
 
-def test_the_datas_changes_are_told_by_kind() -> None:
+def test_changes_of_the_data_are_grouped_by_kind() -> None:
     base = replace(
         BASE,
         photos={"a": ("train", "1"), "b": ("val", "2"), "c": ("test", "3"), "d": ("test", "4")},
@@ -338,7 +345,7 @@ def test_the_datas_changes_are_told_by_kind() -> None:
     ]
 
 
-def test_the_stages_that_ran_are_told_with_what_made_them() -> None:
+def test_the_stages_that_ran_are_listed_with_the_reasons() -> None:
     def entry(**other: Any) -> dict[str, Any]:
         deps = [{"path": "a.py", "md5": "1"}, {"path": "b.py", "md5": "2"}]
         return {"cmd": "c", "deps": deps, "params": {}, "outs": [{"path": "o", "md5": "3"}]} | other

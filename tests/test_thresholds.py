@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from petseg.data import labels
+from petseg.data import labels, quantisation
 from petseg.evaluation import metrics, thresholds
 
 TRIMAPS = np.array([[[1, 3, 2, 2]]], np.uint8)
@@ -44,7 +44,7 @@ def test_the_best_threshold_is_the_middle_of_those_that_are_as_good() -> None:
 
 
 def test_a_level_written_as_a_threshold_is_read_as_the_same_level() -> None:
-    levels = range(thresholds.LEVELS)
-    assert [thresholds.min_level(thresholds.level_threshold(level)) for level in levels] == list(
-        levels
-    )
+    levels = range(quantisation.LEVELS)
+    assert [
+        quantisation.min_level(quantisation.level_threshold(level)) for level in levels
+    ] == list(levels)

@@ -10,7 +10,7 @@ from dvc.api import DVCFileSystem
 from dvc.config import Config
 from jaxtyping import Bool, UInt8
 
-from petseg.evaluation import thresholds
+from petseg.data import quantisation
 from petseg.report import overlays
 from petseg.review.compare import PhotoRegression, Review
 from petseg.review.results import Results
@@ -71,7 +71,7 @@ def panels(
 
 def masks(side: Results, names: Sequence[str]) -> list[Any]:
     """Return the predicted masks of these test photos, with the threshold used by `evaluate`."""
-    min_level = thresholds.min_level(side.data["model"]["threshold"])
+    min_level = quantisation.min_level(side.data["model"]["threshold"])
     return [probabilities >= min_level for probabilities in rows(side, PREDICTIONS, names)]
 
 

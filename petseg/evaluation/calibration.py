@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from petseg.data.labels import BACKGROUND
-from petseg.evaluation.thresholds import LEVELS
+from petseg.data.quantisation import LEVELS, MAX_LEVEL
 
 BINS = 15  # of equal width, as in the paper
-PROBABILITIES = np.arange(LEVELS) / (LEVELS - 1)
-BIN_BY_LEVEL = np.minimum(np.arange(LEVELS) * BINS // (LEVELS - 1), BINS - 1)
+PROBABILITIES = np.arange(LEVELS) / MAX_LEVEL
+BIN_BY_LEVEL = np.minimum(np.arange(LEVELS) * BINS // MAX_LEVEL, BINS - 1)
 
 
 def gaps(
@@ -23,7 +23,7 @@ def gaps(
     n = len(trimaps)
     bins = BIN_BY_LEVEL.astype(np.uint8)[probabilities].reshape(n, -1)
     cells = bins + BINS * np.arange(n)[:, None]  # a number for each bin of each photo
-    errors = probabilities / 255.0 - (trimaps != BACKGROUND)
+    errors = probabilities / float(MAX_LEVEL) - (trimaps != BACKGROUND)
     return np.bincount(cells.ravel(), errors.ravel(), minlength=BINS * n).reshape(n, BINS)
 
 
@@ -31,7 +31,7 @@ def squared_errors(
     trimaps: UInt8[np.ndarray, "n height width"], probabilities: UInt8[np.ndarray, "n height width"]
 ) -> Float64[np.ndarray, "n"]:
     """Return each photo's sum of (probability − truth)² over its pixels."""
-    errors = probabilities / np.float32(255) - (trimaps != BACKGROUND)
+    errors = probabilities / np.float32(MAX_LEVEL) - (trimaps != BACKGROUND)
     return np.asarray(np.square(errors).sum(axis=(1, 2), dtype=np.float64))
 
 

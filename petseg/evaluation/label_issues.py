@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float64, UInt8, UInt64
 from petseg.data import arrays, splits
 from petseg.data.arrays import Photo, Split
 from petseg.data.labels import BACKGROUND, PET
+from petseg.data.quantisation import MAX_LEVEL
 
 CONFIDENT = 0.9  # the model is sure of pet from this probability on, of background up to 1 - 0.9
 MIN_DISAGREEMENT = (
@@ -51,8 +52,8 @@ def disagreement(
     The share is of the pixels that are pet for the model or the trimap. On the border of a trimap
     the model cannot contradict it.
     """
-    sure_pet = probabilities >= CONFIDENT * 255
-    sure_background = probabilities <= (1 - CONFIDENT) * 255
+    sure_pet = probabilities >= CONFIDENT * MAX_LEVEL
+    sure_background = probabilities <= (1 - CONFIDENT) * MAX_LEVEL
     opposite = (sure_pet & (trimaps == BACKGROUND)) | (sure_background & (trimaps == PET))
     animal = (trimaps == PET) | (probabilities >= 128)
     counts = [np.count_nonzero(mask, axis=(1, 2)) for mask in (opposite, animal)]

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Real, UInt8
 
-from petseg.data.labels import BACKGROUND, BORDER, PET, Border
+from petseg.data.labels import BACKGROUND, BORDER, CLASSES, PET, TRUTH, Border
 
 Counts = Int64[np.ndarray, "*photos 6"]
 Cell = Int64[np.ndarray, "*photos"] | np.int64
@@ -182,14 +182,9 @@ class Confusion:
 
 def confusion(counts: Counts, border: Border) -> Confusion:
     """Return the confusion with the border band as pet, as background, or left out."""
-    pet_hit, pet_miss, border_hit, border_miss, false_pet, true_background = np.moveaxis(
-        counts, -1, 0
-    )
-    if border == "pet":
-        return Confusion(pet_hit + border_hit, false_pet, pet_miss + border_miss, true_background)
-    if border == "background":
-        return Confusion(pet_hit, false_pet + border_hit, pet_miss, true_background + border_miss)
-    return Confusion(pet_hit, false_pet, pet_miss, true_background)
+    cells = counts.reshape(*counts.shape[:-1], len(CLASSES), 2)  # by class and by prediction
+    pet, background = (cells[..., rows, :].sum(axis=-2) for rows in TRUTH[border])
+    return Confusion(pet[..., 0], background[..., 0], pet[..., 1], background[..., 1])
 
 
 def ratio(part: Cell, total: Cell) -> Value:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
+from petseg.data import quantisation
 from petseg.data.labels import BACKGROUND
 from petseg.evaluation import bootstrap, boundary, calibration, metrics, thresholds
 from petseg.evaluation.metrics import Value
@@ -61,7 +62,7 @@ def measure(
         probabilities: of pet, in 1/255.
         threshold: the smallest probability, in 0–1, with which a pixel counts as pet.
     """
-    predictions = probabilities >= thresholds.min_level(threshold)
+    predictions = probabilities >= quantisation.min_level(threshold)
     truth = trimaps != BACKGROUND
     depth = boundary.band_width(*truth.shape[1:])
     return Measurements(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from petseg import files
-from petseg.data import arrays, splits
+from petseg.data import arrays, quantisation, splits
 from petseg.data.arrays import Photo, Split
 from petseg.evaluation import (
     calibration,
@@ -142,7 +142,7 @@ def threshold_rows(histogram: Int64[np.ndarray, "3 256"]) -> list[list[float]]:
     """Return (threshold, precision, recall, IoU, Dice, accuracy) for every threshold, 4 decimals."""
     c = metrics.confusion(thresholds.sweep(histogram), "pet")
     formulas = (metrics.precision, metrics.recall, metrics.iou, metrics.dice, metrics.accuracy)
-    levels = [thresholds.level_threshold(level) for level in range(thresholds.LEVELS)]
+    levels = [quantisation.level_threshold(level) for level in range(quantisation.LEVELS)]
     rows: list[list[float]] = (
         np.column_stack([levels, *(formula(c) for formula in formulas)]).round(4).tolist()
     )

@@ -4,24 +4,11 @@ A probability is stored as a whole number of 1/255, so only 256 thresholds diffe
 of a split holds the counts at each of them.
 """
 
-import math
-
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from petseg.data.labels import CLASSES, TRUTH, Border
-
-LEVELS = 256  # values that a stored probability may have: 0/255 to 255/255
-
-
-def min_level(threshold: float) -> int:
-    """Return the smallest probability, in 1/255, with which a pixel counts as pet."""
-    return math.ceil(threshold * (LEVELS - 1))
-
-
-def level_threshold(level: int) -> float:
-    """Return the threshold, 4 decimals, at which `level`/255 is the smallest probability of pet."""
-    return math.floor(level / (LEVELS - 1) * 10_000) / 10_000
+from petseg.data.quantisation import LEVELS, level_threshold
 
 
 def histogram(

@@ -11,8 +11,9 @@ from jaxtyping import Float64, UInt8
 from ruamel.yaml import YAML
 
 from petseg import files, params
+from petseg.data import quantisation
 from petseg.data.arrays import Split
-from petseg.evaluation import metrics, thresholds
+from petseg.evaluation import metrics
 from petseg.report import gallery, overlays, plots, render
 
 Tables = Mapping[str, files.Rows]
@@ -128,7 +129,7 @@ def write_photos(
         model: The model's metadata; `threshold` is used.
         limit: Photos that the gallery may have.
     """
-    min_level = thresholds.min_level(model["threshold"])
+    min_level = quantisation.min_level(model["threshold"])
     ious, uncertainties = image_ious(tables["per_image"], test), gallery.uncertainty(probabilities)
     examples = {
         name: [example(test, probabilities, row, min_level, ious[row]) for row in rows]
@@ -139,7 +140,7 @@ def write_photos(
     return {
         "static_figures": write_example_figures(figures, examples),
         "min_level": min_level,
-        "max_level": thresholds.LEVELS - 1,
+        "max_level": quantisation.MAX_LEVEL,
         "shades": gallery.SHADES_BY_NAME,
         "photos": [asdict(photo) for photo in photos],
         "gallery_species": sorted({photo.species for photo in photos}),

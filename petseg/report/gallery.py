@@ -7,7 +7,7 @@ from jaxtyping import Float64, UInt8
 
 from petseg.data.arrays import Split
 from petseg.data.labels import BACKGROUND, BORDER, PET
-from petseg.evaluation.thresholds import LEVELS
+from petseg.data.quantisation import LEVELS, MAX_LEVEL
 from petseg.report import render
 
 CHUNK = 256  # photos read at a time
@@ -24,7 +24,7 @@ SHADES_BY_NAME = {  # for the page's script
 }
 
 # the entropy in bits of a pixel that is pet with a probability of 0/255, 1/255, …
-P = np.clip(np.arange(LEVELS) / (LEVELS - 1), 1e-12, 1 - 1e-12)
+P = np.clip(np.arange(LEVELS) / MAX_LEVEL, 1e-12, 1 - 1e-12)
 ENTROPY = -(P * np.log2(P) + (1 - P) * np.log2(1 - P))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petseg import files
-from petseg.data import labels
+from petseg.data import labels, quantisation
 from petseg.data.arrays import Split
 from petseg.errors import UserError
 from petseg.evaluation import thresholds
@@ -147,7 +147,7 @@ def best_threshold(model: "keras.Model", val: Split, settings: TrainParams) -> f
     """Return the threshold with the highest validation IoU under the training's border policy."""
     from petseg.inference import segmenter
 
-    counts = np.zeros((len(labels.CLASSES), thresholds.LEVELS), np.int64)
+    counts = np.zeros((len(labels.CLASSES), quantisation.LEVELS), np.int64)
     for start in range(0, len(val), settings.batch_size):
         batch = slice(start, start + settings.batch_size)
         probabilities = segmenter.probabilities(model, np.asarray(val.photos[batch]))
