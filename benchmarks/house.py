@@ -6,8 +6,8 @@
 The code is that of petseg/, stages/ and flows/, and these are the counts:
 
 modules in the fullest folder   .py files that lie in one folder, without __init__.py
-function length                 lines from `def` to the end with docstring, without decorators;
-                                methods and functions within functions count
+function length                 lines from `def` to the end, without decorators; methods and
+                                functions within functions count
 bindings                        places that give something a name: functions, classes, arguments
                                 (of lambdas, too), targets of assignments, loops, comprehensions,
                                 `with`, `:=`, `except … as`, `import … as` and `case`, and
@@ -16,10 +16,9 @@ the twelve words                bindings called exactly found, asked, told, said
                                 whole, kept, each, wanted, shown or here, of all bindings
 words of README.md              what white space separates
 lines of params.yaml            all of them
-shortest recipe                 lines that are not blank of the shortest recipe with a `download:`
-                                section whose source is not the demo; a recipe is a file in
-                                recipes/ or, where there are none, a block below `recipes:` in
-                                params.yaml
+shortest recipe                 lines that are not blank of the shortest recipe whose source is not
+                                the demo; a recipe is a file in recipes/, without the defaults,
+                                or, where there are none, a block below `recipes:` in params.yaml
 """
 
 import argparse
@@ -100,7 +99,11 @@ def bindings(tree: ast.AST) -> Iterator[str]:
 
 def recipes(files: Files) -> list[str]:
     """Return the text of every recipe."""
-    own = [text for path, text in files.items() if path.startswith("recipes/")]
+    own = [
+        text
+        for path, text in files.items()
+        if path.startswith("recipes/") and path != "recipes/defaults.yaml"
+    ]
     if own:
         return own
     _, _, block = files.get("params.yaml", "").partition("\nrecipes:\n")
@@ -112,10 +115,21 @@ def shortest_recipe(files: Files) -> str:
     lengths = [
         sum(bool(line.strip()) for line in text.splitlines())
         for text in recipes(files)
-        if re.search(r"^ *download:", text, flags=re.MULTILINE)
-        and not re.search(r"\bsource: *demo\b", text)
+        if not re.search(r"\bsource: *demo\b", text)
     ]
     return str(min(lengths, default="–"))
+
+
+def length(node: Function) -> int:
+    """Return how many lines a function has."""
+    return node.end_lineno - node.lineno + 1
+
+
+def docstring_length(node: Function) -> int:
+    """Return how many lines the docstring of a function has."""
+    if ast.get_docstring(node) is None:
+        return 0
+    return node.body[0].end_lineno - node.body[0].lineno + 1
 
 
 def measures(files: Files) -> dict[str, str]:
@@ -124,18 +138,21 @@ def measures(files: Files) -> dict[str, str]:
     folders = collections.Counter(path.parent for path in code if path.name != "__init__.py")
     folder, modules = folders.most_common(1)[0]
     trees = {path: ast.parse(text) for path, text in code.items()}
-    lengths = [
-        (node.end_lineno - node.lineno + 1, f"{path}:{node.name}")
+    functions = [
+        (node, f"{path}:{node.name}")
         for path, tree in trees.items()
         for node in ast.walk(tree)
         if isinstance(node, Function)
     ]
-    longest, name = max(lengths)
+    longest, name = max((length(node), name) for node, name in functions)
     names = [name for tree in trees.values() for name in bindings(tree)]
     vague = sum(name in WORDS for name in names)
     return {
         "modules in the fullest folder": f"{modules} ({folder})",
-        "median function length": f"{statistics.median(length for length, _ in lengths):g}",
+        "median function": f"{statistics.median(length(node) for node, _ in functions):g}",
+        "median function, docstring left out": (
+            f"{statistics.median(length(node) - docstring_length(node) for node, _ in functions):g}"
+        ),
         "longest function": f"{longest} ({name})",
         "the twelve words of all bindings": f"{vague / len(names):.2%} ({vague} of {len(names)})",
         "words of README.md": str(len(files.get("README.md", "").split())),

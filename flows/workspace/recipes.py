@@ -72,8 +72,7 @@ def check_keys(path: Path, content: Any, defaults: Section, prefix: str = "") ->
     """
     for key, value in content.items():
         if key not in defaults:
-            known = ", ".join(defaults)
-            raise UserError(f"{path}: {prefix}{key} is unknown; known: {known}")
+            raise UserError(f"{path}: {prefix}{key} is unknown; known: {', '.join(defaults)}")
         if isinstance(defaults[key], dict):
             if not isinstance(value, dict):
                 raise UserError(f"{path}: {prefix}{key} is {value!r}; allowed: a mapping")
@@ -316,14 +315,14 @@ def check_params(name: str | None) -> str:
         document, source = params.read_yaml(params.FILE), params.origin()
     else:
         document, source = compose(read(name)), str(FOLDER / f"{name}.yaml")
-    known = schemas()
-    if missing := [stage for stage in known if stage not in document]:
-        unknown = [key for key in document if key not in {*known, "recipe", "gate"}]
+    stages = schemas()
+    if missing := [stage for stage in stages if stage not in document]:
+        unknown = [key for key in document if key not in {*stages, "recipe", "gate"}]
         typo = f"; {', '.join(unknown)} is unknown" if unknown else ""
         raise UserError(f"{source}: the section {missing[0]} is missing{typo}")
     checked = {
         stage: params.check(schema, source, stage, document[stage])
-        for stage, schema in known.items()
+        for stage, schema in stages.items()
     }
     check_network(checked["preprocess"].image_size, checked["train"], source)
     gate.limits(source, document)

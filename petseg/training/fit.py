@@ -2,7 +2,8 @@
 
 import hashlib
 import sys
-from importlib import metadata
+from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def data_hash(*splits: Split) -> str:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that compute."""
-    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    return {name: version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
 def snapshot_rows(val: Split, count: int) -> list[int]:
@@ -92,25 +93,14 @@ def train_model(
     """
     backend.start(settings.seed, settings.precision)
     # TensorFlow takes seconds to import, and a wrong parameter is reported before that.
-    from petseg.inference import segmenter
-    from petseg.model import keras_file, unet
+    from petseg.model import keras_file
     from petseg.training import loop
 
-    model = unet.build(
-        train.size,
-        settings.base_channels,
-        settings.depth,
-        settings.encoder,
-        settings.input_scale,
-    )
-    predictor = unet.with_probabilities(model, settings.flip_tta)
-    snapshots = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
+    model, predictor = build_networks(settings, train.size)
     print(
         f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"
     )
     state = load_state(file, settings)
-    if not state.frames:
-        state.frames.append(segmenter.probabilities(predictor, snapshots))
     with signals.deferred_signals() as request:
         epochs = loop.train_epochs(
             model,
@@ -122,11 +112,7 @@ def train_model(
             request.is_set,
         )
         try:
-            for row, timing in epochs:
-                state.frames.append(segmenter.probabilities(predictor, snapshots))
-                files.write_rows(log, Timing, state.timings)
-                is_best = row is state.best_epoch
-                print(progress_line(row, timing, settings.epochs, is_best), flush=True)
+            follow_epochs(epochs, predictor, val, settings, state, log)
         except loop.StoppedError:
             print(f"stopped in epoch {state.epoch}; the next run resumes there", flush=True)
             sys.exit(request.exit_code)
@@ -134,13 +120,50 @@ def train_model(
             if not state.history:
                 raise UserError(f"{error}; no epoch was done") from None
             model.set_weights(state.best)
-            last_good = file.with_name("last_good.keras")
-            best = state.best_epoch.epoch
-            description = make_metadata(predictor, settings, recipe, train, val, best)
-            keras_file.save(predictor, description, last_good)
+            last_good, best = file.with_name("last_good.keras"), state.best_epoch.epoch
+            metadata = make_metadata(predictor, settings, recipe, train, val, best)
+            keras_file.save(predictor, metadata, last_good)
             raise UserError(f"{error}; epoch {best}, the best so far, is in {last_good}") from None
     model.set_weights(state.best)
     return predictor, state
+
+
+def build_networks(settings: TrainParams, image_size: int) -> tuple["keras.Model", "keras.Model"]:
+    """Return the network to logits, which is trained, and the one to probabilities; they share weights."""
+    from petseg.model import unet
+
+    model = unet.build(
+        image_size,
+        settings.base_channels,
+        settings.depth,
+        settings.encoder,
+        settings.input_scale,
+    )
+    return model, unet.with_probabilities(model, settings.flip_tta)
+
+
+def follow_epochs(
+    epochs: Iterable[tuple[EpochRow, Timing]],
+    predictor: "keras.Model",
+    val: Split,
+    settings: TrainParams,
+    state: State,
+    log: Path,
+) -> None:
+    """After each epoch predict the animation's photos, write the log, and print a line.
+
+    The first frame of the animation is the prediction before any training.
+    """
+    from petseg.inference import segmenter
+
+    photos = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
+    if not state.frames:
+        state.frames.append(segmenter.probabilities(predictor, photos))
+    for row, timing in epochs:
+        state.frames.append(segmenter.probabilities(predictor, photos))
+        files.write_rows(log, Timing, state.timings)
+        is_best = row is state.best_epoch
+        print(progress_line(row, timing, settings.epochs, is_best), flush=True)
 
 
 def best_threshold(model: "keras.Model", val: Split, settings: TrainParams) -> float:

@@ -54,52 +54,87 @@ def train_epochs(
         StoppedError: `stop()` was true after a step; the state is saved.
         DivergedError: the loss is NaN, or above 100 nats per pixel.
     """
-    groups = step.make_optimizers(model, settings, len(train))
-    restore_state(model, groups, state)
-    train_step = step.make_step(model, settings.loss, settings.border, groups)
-    val_step = step.make_step(model, settings.loss, settings.border, None)
-
-    def save_state() -> None:
-        state.weights = model.get_weights()
-        state.optimizer = [variable.numpy() for variable in optimizer_variables(groups)]
-        save(state)
-
-    def check_step(sums: np.ndarray, place: str) -> None:
-        rate = float(groups[0].optimizer.learning_rate)
-        check_loss(sums, f"epoch {state.epoch}, {place}", rate)
-        if stop():
-            save_state()
-            raise StoppedError
-
-    def after_train_step(sums: np.ndarray) -> None:
-        state.totals += sums
-        state.batches += 1
-        check_step(sums, f"step {state.batches}")
-
+    trainer = Trainer(model, settings, len(train), state, save, stop)
     while not state.is_finished(settings.epochs, settings.patience):
-        epoch, started = state.epoch, time.perf_counter()
-        skip = state.batches * settings.batch_size
-        epoch_batches = batches.train_batches(train, settings, epoch, skip)
-        run_steps(train_step, epoch_batches, len(train), f"epoch {epoch}", after_train_step)
-        train_seconds = time.perf_counter() - started
-        val_totals = np.zeros(5)
+        yield trainer.run_epoch(train, val)
+        state.epoch, state.batches, state.totals = state.epoch + 1, 0, np.zeros(5)
+        trainer.save_state()
 
-        def after_val_step(sums: np.ndarray, totals: np.ndarray = val_totals) -> None:
-            totals += sums
-            check_step(sums, "validation")
 
-        val_batches = batches.val_batches(val, settings.batch_size)
-        run_steps(val_step, val_batches, len(val), "validation", after_val_step)
-        photos_per_second = max(0, len(train) - skip) / train_seconds
-        timing = Timing(epoch, round(time.perf_counter() - started, 2), round(photos_per_second, 1))
-        row = EpochRow(epoch, *summarise(state.totals), *summarise(val_totals))
+class Trainer:
+    """A model in training: its optimizers, its steps, and the state that they change."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        settings: TrainParams,
+        photos: int,
+        state: State,
+        save: Callable[[State], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self.model, self.settings, self.state = model, settings, state
+        self.save, self.stop = save, stop
+        self.groups = step.make_optimizers(model, settings, photos)
+        restore_state(model, self.groups, state)
+        self.train_step = step.make_step(model, settings.loss, settings.border, self.groups)
+        self.val_step = step.make_step(model, settings.loss, settings.border, None)
+
+    def run_epoch(self, train: Split, val: Split) -> tuple[EpochRow, Timing]:
+        """Train the rest of the epoch, validate, and add the results to the state."""
+        state, started = self.state, time.perf_counter()
+        photos = self.train_rest_of_epoch(train)
+        photos_per_second = photos / (time.perf_counter() - started)
+        val_totals = self.validate(val)
+        seconds = time.perf_counter() - started
+        timing = Timing(state.epoch, round(seconds, 2), round(photos_per_second, 1))
+        row = EpochRow(state.epoch, *summarise(state.totals), *summarise(val_totals))
         state.history.append(row)
         state.timings.append(timing)
         if row is state.best_epoch:
-            state.best = model.get_weights()
-        yield row, timing
-        state.epoch, state.batches, state.totals = epoch + 1, 0, np.zeros(5)
-        save_state()
+            state.best = self.model.get_weights()
+        return row, timing
+
+    def train_rest_of_epoch(self, train: Split) -> int:
+        """Train the batches of the epoch that are not done yet; return how many photos they have."""
+        state = self.state
+        skip = state.batches * self.settings.batch_size
+
+        def after_step(sums: np.ndarray) -> None:
+            state.totals += sums
+            state.batches += 1
+            self.check_step(sums, f"step {state.batches}")
+
+        epoch_batches = batches.train_batches(train, self.settings, state.epoch, skip)
+        title = f"epoch {state.epoch}"
+        run_steps(self.train_step, epoch_batches, len(train), title, after_step)
+        return max(0, len(train) - skip)
+
+    def validate(self, val: Split) -> np.ndarray:
+        """Return the five sums of the steps over the validation split."""
+        totals = np.zeros(5)
+
+        def after_step(sums: np.ndarray) -> None:
+            totals[:] += sums
+            self.check_step(sums, "validation")
+
+        val_batches = batches.val_batches(val, self.settings.batch_size)
+        run_steps(self.val_step, val_batches, len(val), "validation", after_step)
+        return totals
+
+    def check_step(self, sums: np.ndarray, place: str) -> None:
+        """Refuse a loss that is NaN or too high, and stop if that is asked for."""
+        rate = float(self.groups[0].optimizer.learning_rate)
+        check_loss(sums, f"epoch {self.state.epoch}, {place}", rate)
+        if self.stop():
+            self.save_state()
+            raise StoppedError
+
+    def save_state(self) -> None:
+        """Put the weights of model and optimizers into the state, and save it."""
+        self.state.weights = self.model.get_weights()
+        self.state.optimizer = [variable.numpy() for variable in optimizer_variables(self.groups)]
+        self.save(self.state)
 
 
 def optimizer_variables(groups: list[OptimizerGroup]) -> list[keras.Variable]:
