@@ -1,5 +1,6 @@
 """The documentation shows only commands, options, links and anchors that exist."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -40,7 +41,7 @@ def command_lines(text: str) -> list[str]:
         prompts = [line[2:] for line in lines if line.startswith("$ ")]
         for line in prompts or lines:
             commands += re.split(r"&&|\|", line)
-    return [command.strip() for command in commands]
+    return [re.split(r"\s+#", command)[0].strip() for command in commands]
 
 
 def checked_commands() -> list[str]:
@@ -55,8 +56,14 @@ def help_text(*command: str) -> str:
     """Return what a command's `--help` prints, which must succeed."""
     program = Path(sys.executable).with_name(command[0])
     arguments = [sys.executable if command[0] == "python" else str(program), *command[1:]]
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
     process = subprocess.run(
-        [*arguments, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+        [*arguments, "--help"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert process.returncode == 0, f"{' '.join(command)}: {process.stdout}{process.stderr}"
     return process.stdout
@@ -101,12 +108,19 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_commands_are_read_without_their_output_and_comments() -> None:
+    text = "```\n$ petseg plan  # why\nstage\n```\n```yaml\na: 1\n```\n```\nmake install && dvc pull\n```\n"
+    assert command_lines(text) == ["petseg plan", "make install", "dvc pull"]
+
+
 @pytest.mark.parametrize("line", checked_commands())
 def test_a_command_of_the_documentation_exists_with_its_options(line: str) -> None:
     check_command(line)
 
 
-@pytest.mark.parametrize("line", ["petseg plan --jsn", "petseg rum", "make rnu", "dvc repro --frce"])
+@pytest.mark.parametrize(
+    "line", ["petseg plan --jsn", "petseg rum", "make rnu", "dvc repro --frce"]
+)
 def test_a_wrong_command_or_option_fails_the_check(line: str) -> None:
     with pytest.raises(AssertionError):
         check_command(line)
