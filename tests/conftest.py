@@ -177,7 +177,7 @@ STEPS = """stages:
   first:
     cmd: python step.py first data/first.json
     deps: [step.py]
-    params: ["steps.first", "download"]
+    params: ["steps.first", "train"]
     outs: [data/first.json]
   second:
     cmd: python step.py second data/second.json

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from petseg.evaluation.metrics import METRICS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -155,3 +157,12 @@ def test_the_architecture_page_has_a_row_for_every_module(layer: str) -> None:
         folder = f"### {path.parent.relative_to(ROOT)}/\n"
         table = text.partition(folder)[2].partition("\n#")[0]
         assert path.name == "__init__.py" or f"| `{path.name}` |" in table, path
+
+
+def test_the_page_about_metrics_shows_the_registry() -> None:
+    page = (ROOT / "docs/metrics.md").read_text()
+    rows = [
+        f"| `{m.key}` | {m.title} | {m.formula} | {m.direction} | {m.explanation} |"
+        for m in METRICS.values()
+    ]
+    assert "\n".join(rows) in page

@@ -27,7 +27,7 @@ def linked(tmp_path: Path) -> Path:
 
 
 def test_make_refuses_to_replace_an_environment_that_is_a_link(linked: Path) -> None:
-    output = run_in(linked, "make", "install", fails=True)
+    output = run_in(linked, "make", "--no-print-directory", "install", fails=True)
     target = linked.parent / "environment"
     assert output.startswith(f".venv is a link to {target}, which may not be replaced: ")
     assert "'rm .venv'" in output.splitlines()[0]
@@ -38,7 +38,7 @@ def test_make_refuses_to_replace_an_environment_that_is_a_link(linked: Path) -> 
 
 def test_make_works_with_a_linked_environment_that_is_up_to_date(linked: Path) -> None:
     (linked / ".venv/ready").touch()
-    assert "is a link" not in run_in(linked, "make", "install")
+    assert "is a link" not in run_in(linked, "make", "--no-print-directory", "install")
     assert (linked / ".venv/file").read_text() == "of somebody"
 
 
