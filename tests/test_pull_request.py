@@ -21,7 +21,7 @@ from tests.conftest import (
     run_and_commit,
     run_in,
 )
-from tests.prefect_server import wait_until
+from tests.flows.prefect_server import wait_until
 
 RECIPE = (
     TINY.replace("trainval: 12, test: 4", "trainval: 60, test: 80")

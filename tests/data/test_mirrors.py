@@ -16,7 +16,7 @@ import trustme
 from petseg.data import mirrors
 from petseg.data.mirrors import FetchResult, RetryPolicy, UnreachableError
 from petseg.errors import UserError
-from tests.bad_server import (
+from tests.data.bad_server import (
     Answer,
     Handler,
     answer_correctly,

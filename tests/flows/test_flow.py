@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import replace, run_in
-from tests.prefect_server import Server, free_port, wait_until
+from tests.flows.prefect_server import Server, free_port, wait_until
 
 SLOW = ("second: {seconds: 0, value: 0.2}", "second: {seconds: 600, value: 0.2}")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from petseg.model import backend
-from tests.test_training import train_params
+from tests.training.test_training import train_params
 
 ORIGINAL = Path(__file__).parent / "lite0_activations.npz"  # benchmarks/lite0_activations.py
 

@@ -7,8 +7,8 @@ import pytest
 
 from petseg import files
 from petseg.data import archives, demo, demo_pets
-from tests.bad_server import serving, status
 from tests.conftest import run_in, with_archives
+from tests.data.bad_server import serving, status
 
 
 def test_a_drawn_photo_depends_only_on_its_seed() -> None:

@@ -15,8 +15,8 @@ from petseg.data import arrays, quantisation
 from petseg.data.labels import BACKGROUND, BORDER, PET
 from petseg.evaluation import metrics
 from petseg.report import content, gallery, render
-from tests.browser import Page, opened
 from tests.conftest import run_in
+from tests.report.browser import Page, opened
 
 MARKUP = "<img src=x onerror=alert(1)>"
 CARDS = "[...document.querySelectorAll('#cards figure')]"

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from petseg import markup
 from petseg.review import compare, markdown, sections
 from petseg.review.results import Results
-from tests.test_review import BASE, FEW_MISSED, MORE_MISSED, Six, photos, result, seeds
+from tests.review.test_review import BASE, FEW_MISSED, MORE_MISSED, Six, photos, result, seeds
 
 HOSTILE = (
     "a|b",
