@@ -30,7 +30,7 @@ def active_recipe() -> str:
     name = read_yaml(FILE).get("recipe")
     if not isinstance(name, str):
         raise UserError(
-            f"{FILE}: the first line must be `recipe: NAME`; `petseg use demo` writes it"
+            f"{FILE}: the first line must be `recipe: NAME`; `petseg use demo --discard` writes it"
         )
     return name
 

@@ -51,6 +51,15 @@ def test_results_of_the_code_beside_them_have_no_fault() -> None:
     assert read().faults == ()
 
 
+def test_the_parameters_are_read_from_a_flat_file_and_from_the_older_form_with_every_recipe() -> (
+    None
+):
+    flat = "recipe: demo\ntrain: {epochs: 1, seed: 7}\ngate: {iou: 0.1}\n"
+    assert read().sections == {"train": {"epochs": 1, "seed": 7}}
+    assert read(**{"params.yaml": flat}).sections == {"train": {"epochs": 1, "seed": 7}}
+    assert read(**{"params.yaml": None}).sections == {}
+
+
 @pytest.mark.parametrize(
     ("path", "text", "fault"),
     [
