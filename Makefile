@@ -10,7 +10,7 @@ help: ## list the commands
 
 install: $(READY) ## create .venv from the lock
 
-run: $(READY) ## run the pipeline; RECIPE=oxford first makes that recipe the active one
+run: $(READY) ## run the pipeline; RECIPE=oxford first writes params.yaml from that recipe
 	@$(if $(RECIPE),petseg use $(RECIPE))
 	@petseg check-params
 	dvc repro

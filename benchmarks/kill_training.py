@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/kill_training.py --kills 20 --seed 1
 
-Trains the active recipe from data/arrays in a temporary folder, once without a kill and once with
+Trains the recipe in use from data/arrays in a temporary folder, once without a kill and once with
 SIGKILL after times drawn evenly from 0 to 25 s, which spans a start and two epochs. Prints whether
 model, history and snapshots are the same bytes, and exits with 1 if not.
 """

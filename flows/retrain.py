@@ -63,7 +63,7 @@ def retrain(
     A deployment's run first fast-forwards the checkout to its upstream.
 
     Args:
-        recipe: Recipe of params.yaml to run; empty for the one that is active there.
+        recipe: Recipe of recipes/ to run; empty for params.yaml as it is.
         targets: Stages to run, with the stages that they need; empty for the whole pipeline.
         force: Run the stages even if nothing changed.
         propose: Commit a changed result to a branch retrain/... and leave the checkout as it was.
@@ -72,7 +72,7 @@ def retrain(
     try:
         with lock.exclusive(log.info):
             if recipes.restore_recipe():
-                log.info("restored the active recipe, which a killed run had changed")
+                log.info("restored params.yaml, which a killed run had changed")
             if deployment.id:
                 git.fast_forward(log.info)
             return run_pipeline(recipe, targets or [], force, propose)

@@ -29,7 +29,7 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
     finished training is written to reports/seeds/RECIPE.json, so that a later call continues there.
 
     Args:
-        count: how many trainings there shall be in all, at least 2.
+        count: how many trainings there are to be in all, at least 2.
         announce: called with a line whenever another run in this checkout is waited for.
 
     Raises:

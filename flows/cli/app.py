@@ -22,7 +22,7 @@ WRONG_COMMAND_LINE = 2
 COMMANDS = {
     "Recipes": {
         "flows.cli.recipe:check_params": """
-            petseg check-params                   # the active recipe, before a long run
+            petseg check-params                   # params.yaml, before a long run
             petseg check-params --recipe oxford   # another recipe
             """,
         "flows.cli.recipe:use": """
