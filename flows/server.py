@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
+import requests
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
@@ -25,8 +25,8 @@ def server_fault(address: str | None) -> str:
     if not address:
         return "no Prefect server is set up"
     try:
-        httpx.get(f"{address}/health", timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
+        requests.get(f"{address}/health", timeout=5).raise_for_status()
+    except requests.RequestException as error:
         return f"the Prefect server at {address} does not answer ({error})"
     return ""
 
