@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from tabulate import tabulate
 
 from flows.workspace import commits, lock, plan, processes
@@ -105,8 +104,7 @@ def train_with_seed(current: Results, seed: int, follow: Callable[[str], None]) 
         folder = Path(name)
         train = current.sections["train"] | {"seed": seed}
         document = {"recipe": current.recipe, **current.sections, "train": train}
-        with (folder / params.FILE).open("w") as file:
-            YAML().dump(document, file)
+        files.write_text(folder / params.FILE, params.to_yaml(document))
         raw, arrays = (str(Path(path).absolute()) for path in DATA)
         run_stage(folder, follow, "train", arrays, "model", "train.csv", "state", "origins")
         run_stage(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports")

@@ -58,8 +58,12 @@ def write_rows(path: Path, row_type: type, rows: Iterable[Any]) -> None:
 
 def read_csv(path: Path) -> Rows:
     """Return the rows of a CSV file, the values as text by column."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return parse_csv(path.read_bytes().decode())
+
+
+def parse_csv(text: str) -> Rows:
+    """Return the rows in the text of a CSV file, the values as text by column."""
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The sections of params.yaml as frozen dataclasses, with errors that name key, recipe and remedy."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,34 @@ def read_yaml(path: Path) -> Section:
         UserError: the file is missing, is not YAML, or holds something else than a mapping.
     """
     try:
-        document = YAML(typ="safe", pure=True).load(path)
+        return parse_yaml(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise UserError(f"{path} is missing here; run from the project's folder") from None
+
+
+def parse_yaml(content: bytes, source: str) -> Section:
+    """Return the mapping in the bytes of a YAML file; `source` names the file in errors.
+
+    Raises:
+        UserError: it is not YAML, or holds something else than a mapping.
+    """
+    try:
+        document = YAML(typ="safe", pure=True).load(content)
     except YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
-        raise UserError(f"{path}: expected a mapping of sections")
+        raise UserError(f"{source}: expected a mapping of sections")
     return document
+
+
+def to_yaml(content: Section) -> str:
+    """Return a mapping as YAML: a line for each value, in the order of the mapping."""
+    buffer = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    yaml.width = 78
+    yaml.dump(content, buffer)
+    return buffer.getvalue()
 
 
 def check(schema: Any, source: str, stage: str, section: object) -> Any:

@@ -1,6 +1,5 @@
 """The photos that got worse with both predictions, from DVC's cache or its remote."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from dvc.config import Config
 from jaxtyping import Bool, UInt8
 
 from petseg.data import quantisation
+from petseg.files import parse_csv
 from petseg.report import overlays
 from petseg.review.compare import PhotoRegression, Review
 from petseg.review.results import Results
@@ -81,7 +81,7 @@ def rows(side: Results, path: str, names: Sequence[str]) -> list[UInt8[np.ndarra
     config = {section: values for section, values in Config.from_cwd().items() if values}
     files = DVCFileSystem(rev=side.commit or None, config=config)
     with files.open(f"{TEST}/index.csv", "r") as index:
-        row_by_name = {line["name"]: row for row, line in enumerate(csv.DictReader(index))}
+        row_by_name = {line["name"]: row for row, line in enumerate(parse_csv(index.read()))}
     arrays = []
     with files.open(path) as file:
         np.lib.format.read_magic(file)

@@ -1,6 +1,5 @@
 """Recipes: defaults.yaml and what a recipe changes of it, and params.yaml made from the two."""
 
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ruamel.yaml import YAML
 from tabulate import tabulate
 
 from petseg import files, params
@@ -159,12 +157,7 @@ def default_blocks() -> Iterator[tuple[str, str | None, list[str]]]:
 
 def rendered_value(key: str, value: Any, default_line: str) -> list[str]:
     """Return the lines of a key with another value, with the comment of its default."""
-    buffer = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 78
-    yaml.dump({key: value}, buffer)
-    first, *others = [f"  {line}" for line in buffer.getvalue().splitlines()]
+    first, *others = [f"  {line}" for line in params.to_yaml({key: value}).splitlines()]
     _, mark, comment = default_line.partition(" # ")
     return [first + mark + comment, *others]
 
@@ -242,11 +235,7 @@ def save(name: str, description: str = "") -> Path:
         description = f"The recipe {base}" + (f" with {described}." if described else ".")
     recipe = Recipe(name, description, overrides)
     check_keys(params.FILE, overrides, params.read_yaml(DEFAULTS))
-    buffer = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
-    yaml.dump({"description": description, **overrides}, buffer)
-    files.write_text(recipe.path, buffer.getvalue())
+    files.write_text(recipe.path, params.to_yaml({"description": description, **overrides}))
     files.write_text(params.FILE, render(read(name)))
     return recipe.path
 

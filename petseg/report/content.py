@@ -1,6 +1,5 @@
 """The content of the report, ready for the templates: numbers, plots, photos and what made the model."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
-from ruamel.yaml import YAML
 
 from petseg import files, params
 from petseg.data import quantisation
@@ -39,7 +37,7 @@ def shared_content(reports: Path, tables: Tables) -> dict[str, Any]:
     return {
         "recipe": recipe,
         "sections": sections,
-        "parameters": as_yaml(sections),
+        "parameters": params.to_yaml(sections).rstrip(),
         "numbers": numbers,
         "official": numbers["official_data"],
         "headline": headline,
@@ -48,13 +46,6 @@ def shared_content(reports: Path, tables: Tables) -> dict[str, Any]:
         "slices": tables["slices"],
         "suspects": tables["suspects"],
     }
-
-
-def as_yaml(sections: Mapping[str, Any]) -> str:
-    """Return a recipe's sections as YAML."""
-    stream = io.StringIO()
-    YAML(typ="safe", pure=True).dump(dict(sections), stream)
-    return stream.getvalue().rstrip()
 
 
 def page_tables(tables: Tables) -> dict[str, Any]:

@@ -6,7 +6,6 @@ the working tree or another folder. Errors name the commit.
 
 import csv
 import hashlib
-import io
 import json
 import math
 from collections import defaultdict
@@ -17,12 +16,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from petseg import files
 from petseg.errors import UserError
 from petseg.evaluation import metrics
+from petseg.params import parse_yaml
 
 ReadFile = Callable[[str], bytes | None]  # a file's content by its path; None if there is no file
 LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
@@ -116,18 +114,14 @@ def json_of(get: ReadFile, label: str, path: str) -> dict[str, Any]:
 
 def yaml(get: ReadFile, label: str, path: str) -> dict[str, Any]:
     """Return a YAML file's mapping; empty without the file."""
-    try:
-        content = YAML(typ="safe", pure=True).load(get(path) or b"{}")
-    except YAMLError as error:
-        raise UserError(f"{label}: {path} is not YAML: {' '.join(str(error).split())}") from error
-    return content if isinstance(content, dict) else {}
+    return parse_yaml(get(path) or b"{}", f"{label}: {path}")
 
 
 def rows(get: ReadFile, label: str, path: str, *columns: str) -> files.Rows:
     """Return a CSV's rows; none without the file, or without these columns."""
     try:
-        table = csv.DictReader(io.StringIO((get(path) or b"").decode()))
-        return list(table) if set(columns) <= set(table.fieldnames or ()) else []
+        table = files.parse_csv((get(path) or b"").decode())
+        return table if table and set(columns) <= set(table[0]) else []
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{label}: {path} is not CSV: {error}") from error
 
