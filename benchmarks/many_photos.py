@@ -23,9 +23,7 @@ from petseg.data import archives
 from petseg.data.archives import Member
 
 PARAMS = """recipe: many
-recipes:
-  many:
-    preprocess: {image_size: SIZE, val_fraction: 0.1, seed: 1, max_rejected: 0}
+preprocess: {image_size: SIZE, val_fraction: 0.1, seed: 1, max_rejected: 0}
 """
 
 

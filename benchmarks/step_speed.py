@@ -55,15 +55,22 @@ def photos_per_second(step: Callable[[int], object]) -> float:
 def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "float32") -> float:
     """Return the photos per second of the project's step, on its batches or always on one batch."""
     from petseg.data.arrays import Photo, Split
-    from petseg.model import backend, unet
-    from petseg.training import batches, settings, step
+    from petseg.model import backend
 
     backend.start(0, precision)
+    from petseg.model import unet  # imports TensorFlow, which `backend` has to set up first
+    from petseg.training import batches, step
+    from petseg.training.settings import TrainParams
 
     photos, trimaps = random_data(WARM_UP + STEPS)
     index = [Photo(str(n), "a", "cat", SIZE, SIZE, "", "") for n in range(len(photos))]
     split = Split(photos, trimaps, index)
-    schedule = settings.Schedule(
+    settings = TrainParams(
+        encoder="plain",
+        input_scale=1,
+        base_channels=BASE,
+        depth=DEPTH,
+        precision=precision,
         epochs=1,
         patience=0,
         batch_size=BATCH,
@@ -75,12 +82,14 @@ def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "fl
         flip=True,
         crop=0.5,
         colour=0.3,
+        flip_tta=False,
+        snapshots=1,
         seed=0,
     )
     model = unet.build(SIZE, BASE, DEPTH, "plain")
-    groups = step.make_optimizers(model, schedule, len(photos))
+    groups = step.make_optimizers(model, settings, len(photos))
     run_step = step.make_step(model, "bce", "pet", groups)
-    photo_batches = batches.prefetch(batches.train_batches(split, schedule, 1))
+    photo_batches = batches.prefetch(batches.train_batches(split, settings, 1))
     if resident:
         batch = next(photo_batches)
         photo_batches.close()

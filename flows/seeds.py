@@ -45,8 +45,9 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
         runs = recorded_runs(current) or [as_run(current.sections["train"]["seed"], current)]
         path = Path(results.seeds_path(current.recipe))
         path.parent.mkdir(exist_ok=True)
+        if current.seeds and not recorded_runs(current):
+            announce(f"{path} is of other code, data or parameters: new trainings will replace it")
         with progress.bar("seeds", count, " trainings", initial=len(runs)) as bar:
-            write(path, current, runs)
             for seed in unused_seeds(runs):
                 if len(runs) >= count:
                     break

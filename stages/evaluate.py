@@ -17,6 +17,7 @@ from petseg.data import arrays
 from petseg.errors import UserError
 from petseg.evaluation import tables
 from petseg.inference import segmenter
+from petseg.model import backend
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -39,10 +40,9 @@ def main() -> None:
     settings = params.load(Params, "evaluate")
     test = arrays.load(paths.arrays / "test")
     source = files.read_json(paths.raw / "source.json")
-    # TensorFlow takes seconds to import; a wrong parameter is reported before that.
-    from petseg.model import backend, keras_file
-
     backend.start(seed=0)
+    # This imports TensorFlow: after the parameters are checked, and after `backend` has set it up.
+    from petseg.model import keras_file
 
     model, metadata = keras_file.load(paths.model / "model.keras")
     if metadata.image_size != test.size:

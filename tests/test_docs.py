@@ -179,7 +179,7 @@ def test_the_architecture_page_lists_every_module() -> None:
 def test_the_page_about_metrics_shows_the_registry() -> None:
     page = (ROOT / "docs/metrics.md").read_text()
     rows = [
-        f"| `{m.key}` | {m.title} | {m.formula} | {m.direction} | {m.explanation} |"
+        f"| `{m.key}` | {m.title} | {m.formula.replace('|', chr(92) + '|')} | {m.direction} | {m.explanation} |"
         for m in METRICS.values()
     ]
     assert "\n".join(rows) in page

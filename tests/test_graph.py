@@ -133,10 +133,10 @@ def test_params_yaml_is_what_its_recipe_makes(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_every_key_of_the_defaults_has_its_comment() -> None:
-    for line in (ROOT / "recipes/defaults.yaml").read_text().splitlines():
-        key = line.strip().partition(":")[0]
+    stages, _, _ = (ROOT / "recipes/defaults.yaml").read_text().partition("\ngate:")
+    for line in stages.splitlines():
         is_entry = line.startswith("  ") and not line.startswith("   ")
-        assert not is_entry or "#" in line or key in ("epochs", "iou", "image_iou"), line
+        assert not is_entry or "#" in line or line.startswith("  epochs:"), line
 
 
 def test_overriding_a_parameter_by_dvc_changes_one_line(tmp_path: Path) -> None:
