@@ -42,10 +42,11 @@ def measure(count: int, announce: Callable[[str], None]) -> str:
                 f"the results here are not up to date ({', '.join(stale)}): run `dvc repro` first"
             )
         current = commits.read(None)
-        runs = recorded_runs(current) or [as_run(current.sections["train"]["seed"], current)]
+        recorded = recorded_runs(current)
+        runs = recorded or [as_run(current.sections["train"]["seed"], current)]
         path = Path(results.seeds_path(current.recipe))
         path.parent.mkdir(exist_ok=True)
-        if current.seeds and not recorded_runs(current):
+        if current.seeds and not recorded:
             announce(f"{path} is of other code, data or parameters: new trainings will replace it")
         with progress.bar("seeds", count, " trainings", initial=len(runs)) as bar:
             for seed in unused_seeds(runs):

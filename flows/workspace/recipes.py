@@ -202,14 +202,16 @@ def refuse_edits(name: str) -> None:
     active = params.active_recipe()
     if active not in names():
         raise UserError(f"{params.FILE}: its recipe {active} is not in {FOLDER}/: {remedy}")
-    if edited := edits():
-        described = ", ".join(describe_edit(*edit) for edit in edited)
+    if described := described_edits():
         raise UserError(f"{params.FILE} has edits that are in no recipe ({described}): {remedy}")
 
 
-def describe_edit(key: str, before: Any, now: Any) -> str:
-    """Return an edit in words: `train.epochs 18 → 3`."""
-    return f"{key} {changes.format_value(before)} → {changes.format_value(now)}"
+def described_edits() -> str:
+    """Return the edits in words, such as `train.epochs 18 → 3`; empty if there are none."""
+    return ", ".join(
+        f"{key} {changes.format_value(before)} → {changes.format_value(now)}"
+        for key, before, now in edits()
+    )
 
 
 def save(name: str, description: str = "") -> Path:
@@ -230,11 +232,11 @@ def save(name: str, description: str = "") -> Path:
     base = own.pop("recipe", "")
     overrides = changed_only(own, params.read_yaml(DEFAULTS))
     if not description:
-        edited = edits() if base in names() else []
-        described = ", ".join(describe_edit(*edit) for edit in edited)
+        described = described_edits() if base in names() else ""
         description = f"The recipe {base}" + (f" with {described}." if described else ".")
     recipe = Recipe(name, description, overrides)
     check_keys(params.FILE, overrides, params.read_yaml(DEFAULTS))
+    check_source(recipe)
     files.write_text(recipe.path, params.to_yaml({"description": description, **overrides}))
     files.write_text(params.FILE, render(read(name)))
     return recipe.path
@@ -266,11 +268,9 @@ def overview() -> str:
     table: str = tabulate(
         rows, header, tablefmt="plain", maxcolwidths=[None, None, 34, 60], disable_numparse=True
     )
-    edited = edits() if active in names() else []
-    lines = [table, "", f"* in use: {active or 'none'}"]
-    if edited:
-        lines[-1] += f", edited: {', '.join(describe_edit(*edit) for edit in edited)}"
-    return "\n".join(lines)
+    described = described_edits() if active in names() else ""
+    edited = f", edited: {described}" if described else ""
+    return f"{table}\n\n* in use: {active or 'none'}{edited}"
 
 
 def schemas() -> dict[str, object]:

@@ -100,6 +100,12 @@ def test_a_recipe_is_not_saved_under_a_name_that_is_taken_or_no_file_name(name: 
     assert sorted(path.read_text() for path in Path("recipes").iterdir()) == files
 
 
+def test_parameters_with_a_key_of_another_source_are_not_saved_at_all() -> None:
+    replace(params.FILE, "source: demo", "source: demo\n  mirrors: [a]")
+    assert "download.mirrors belongs to the source archives" in refusal(lambda: recipes.save("new"))
+    assert not Path("recipes/new.yaml").exists()
+
+
 def test_a_recipe_for_another_dataset_takes_four_lines(project: Path) -> None:
     content = """description: Another dataset in the official layout.
 download:
