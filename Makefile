@@ -36,7 +36,7 @@ picture: $(READY) ## copy the demo's overview picture to docs/, where the README
 
 lock: ## write requirements.txt again from pyproject.toml, with hashes
 	python3 -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
-	.venv-lock/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	.venv-lock/bin/uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
 	rm -rf .venv-lock
 

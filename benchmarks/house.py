@@ -122,6 +122,7 @@ def shortest_recipe(files: Files) -> str:
 
 def length(node: Function) -> int:
     """Return how many lines a function has."""
+    assert node.end_lineno is not None  # it is set in whatever `ast.parse` returns
     return node.end_lineno - node.lineno + 1
 
 
@@ -129,6 +130,7 @@ def docstring_length(node: Function) -> int:
     """Return how many lines the docstring of a function has."""
     if ast.get_docstring(node) is None:
         return 0
+    assert node.body[0].end_lineno is not None
     return node.body[0].end_lineno - node.body[0].lineno + 1
 
 

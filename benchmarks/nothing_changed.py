@@ -1,4 +1,4 @@
-"""Time `dvc repro` with nothing changed, here and in a bare DVC repo of five `echo` stages.
+"""Time `dvc repro` with nothing changed, here and in a bare DVC repo of as many `echo` stages.
 
     python benchmarks/nothing_changed.py [--runs 7]
 
@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from petseg import params
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {
@@ -31,9 +33,9 @@ def run(folder: Path, *command: str, **options: Any) -> float:
 
 
 def create_bare_repo(folder: Path) -> None:
-    """Create a DVC repo of five stages, of which every stage reads the output of the one before."""
+    """Create a DVC repo of as many stages as here, of which each reads the output of the one before."""
     stages = ["stages:"]
-    for number in range(5):
+    for number in range(len(params.read_yaml(ROOT / "dvc.yaml")["stages"])):
         deps = f"    deps: [{number - 1}.txt]\n" if number else ""
         stages.append(
             f"  s{number}:\n    cmd: echo {number} > {number}.txt\n{deps}    outs: [{number}.txt]"

@@ -25,7 +25,7 @@ from flows.workspace import recipes
 from petseg import files, params
 from petseg.data import arrays, labels, quantisation
 from petseg.evaluation import thresholds
-from petseg.inference import segmenter
+from petseg.inference import keras_engine
 from petseg.model import keras_file
 from petseg.training import batches
 
@@ -65,7 +65,7 @@ def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
     model, metadata = keras_file.load(file)
     counts = np.zeros((len(labels.CLASSES), quantisation.LEVELS), np.int64)
     for photos, trimaps in batches.val_batches(val, 16):
-        counts += thresholds.histogram(trimaps, segmenter.probabilities(model, photos))
+        counts += thresholds.histogram(trimaps, keras_engine.levels(model, photos))
     level = quantisation.min_level(metadata.threshold)
     return round(float(thresholds.iou_by_level(counts, "pet")[level]), 4), metadata.epoch
 

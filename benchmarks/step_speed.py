@@ -119,7 +119,7 @@ def fit() -> float:
 
 def pytorch(bfloat16: bool) -> float:
     """Return the photos per second of the same network in PyTorch."""
-    import torch
+    import torch  # type: ignore[import-not-found, unused-ignore]
     from torch import nn
 
     torch.manual_seed(0)
@@ -130,7 +130,7 @@ def pytorch(bfloat16: bool) -> float:
             layers += [nn.Conv2d(channels, out_channels, 3, padding=1), nn.ReLU(inplace=True)]
         return nn.Sequential(*layers)
 
-    class UNet(nn.Module):
+    class UNet(nn.Module):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
             super().__init__()
             widths = [BASE * 2**level for level in range(DEPTH + 1)]
@@ -165,7 +165,7 @@ def pytorch(bfloat16: bool) -> float:
         loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), y)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return float(loss.item())
 
     return photos_per_second(step)
 

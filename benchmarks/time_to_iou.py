@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
@@ -29,12 +30,12 @@ ROOT = Path(__file__).parent.parent
 EPOCHS, BATCH = 15, 32
 
 
-def build_network(size: int):  # noqa: ANN201 - Keras is imported late
+def build_network(size: int) -> Any:
     """Return the example's network, with a sigmoid of one class in place of a softmax of three."""
     import keras
     from keras import layers
 
-    def two_convs(x, layer, filters):  # noqa: ANN001, ANN202
+    def two_convs(x: Any, layer: Any, filters: int) -> Any:
         for _ in range(2):
             x = layers.Activation("relu")(x)
             x = layers.BatchNormalization()(layer(filters, 3, padding="same")(x))

@@ -109,7 +109,9 @@ def train_with_seed(current: Results, seed: int, follow: Callable[[str], None]) 
         files.write_text(folder / params.FILE, params.to_yaml(document))
         raw, arrays = (str(Path(path).absolute()) for path in DATA)
         run_stage(folder, follow, "train", arrays, "model", "train.csv", "state", "origins")
-        run_stage(folder, follow, "evaluate", raw, arrays, "model", "predictions", "reports")
+        run_stage(folder, follow, "export", arrays, "model", "export", "predictions")
+        folders = ("model", "export", "predictions", "reports")
+        run_stage(folder, follow, "evaluate", raw, arrays, *folders)
         return as_run(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
 
 

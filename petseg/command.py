@@ -1,6 +1,7 @@
 """The command line of a stage, and the exit status of every program of this project."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -29,7 +30,8 @@ def paths(description: str | None, **help_texts: str) -> argparse.Namespace:
 def exit_cleanly(main: Callable[[], None]) -> None:
     """Run a program and exit with the right status.
 
-    A `UserError` is printed in one line and exits with 1, Ctrl-C with 130, SIGTERM with 143.
+    A `UserError` is printed in one line and exits with 1, Ctrl-C with 130, SIGTERM with 143, and
+    with 141 if nobody reads the output any more.
     """
     # SIGTERM becomes an exception, so that every `finally` runs
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -39,3 +41,6 @@ def exit_cleanly(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # what reads the output, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,61 +1,54 @@
-"""Predicts the test split, once, and writes every number that git keeps.
+"""Measures the predictions of the test split, and writes every number that git keeps.
 
-Reads: MODEL/model.keras, MODEL/history.csv, ARRAYS, RAW/source.json.
-Writes: PREDICTIONS/probabilities.npy (n, size, size), uint8 in 1/255; and in REPORTS
-metrics.json, data.json, and as CSV intervals, slices, per_image, thresholds, calibration, confusion,
-suspects, history, photos, rejected.
+Reads: RAW, ARRAYS, MODEL/history.csv, EXPORT/model.onnx (its metadata), EXPORT/parity.csv,
+PREDICTIONS/probabilities.npy.
+Writes: in REPORTS metrics.json, data.json, and as CSV intervals, slices, per_image, thresholds,
+calibration, confidence, confusion, suspects, history, photos, rejected, export.
 """
 
 import shutil
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from petseg import command, files, params
+from petseg import command, params
 from petseg.data import arrays
-from petseg.errors import UserError
 from petseg.evaluation import tables
-from petseg.inference import segmenter
-from petseg.model import backend
+from petseg.inference.onnx_engine import OnnxEngine
 
 
 @checked(frozen=True, config={"extra": "forbid"})
 class Params:
     """`evaluate` in params.yaml."""
 
-    batch_size: Annotated[int, Field(ge=1)]
+    bad_iou: Annotated[float, Field(ge=0, le=1)]
 
 
 def main() -> None:
     """Run the stage."""
     paths = command.paths(
         __doc__,
-        raw="folder with source.json",
+        raw="folder with the two archives and source.json",
         arrays="folder with test/, train/ and val/",
-        model="folder with the model and its history",
-        predictions="folder to write the probabilities to",
+        model="folder with the history of the training",
+        export="folder with the exported model",
+        predictions="folder with the probabilities",
         reports="folder to write the numbers to",
     )
     settings = params.load(Params, "evaluate")
     test = arrays.load(paths.arrays / "test")
-    source = files.read_json(paths.raw / "source.json")
-    backend.start(seed=0)
-    # This imports TensorFlow: after the parameters are checked, and after `backend` has set it up.
-    from petseg.model import keras_file
-
-    model, metadata = keras_file.load(paths.model / "model.keras")
-    if metadata.image_size != test.size:
-        raise UserError(
-            f"{paths.model} takes {metadata.image_size} pixels, {paths.arrays} has {test.size}; run `dvc repro train`"
-        )
-    for folder in (paths.predictions, paths.reports):
-        folder.mkdir(parents=True, exist_ok=True)
-    probabilities = segmenter.predict(
-        model, test, settings.batch_size, paths.predictions / "probabilities.npy"
+    probabilities = np.load(
+        paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
     )
-    tables.write_reports(paths.reports, paths.arrays, test, probabilities, metadata, source)
+    metadata = OnnxEngine(paths.export / "model.onnx").metadata
+    paths.reports.mkdir(parents=True, exist_ok=True)
+    tables.write_reports(
+        paths.reports, paths.raw, paths.arrays, test, probabilities, metadata, settings.bad_iou
+    )
     shutil.copyfile(paths.model / "history.csv", paths.reports / "history.csv")
+    shutil.copyfile(paths.export / "parity.csv", paths.reports / "export.csv")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Draws the report: one HTML page that carries its pictures, the model card, the animation.
 
 Reads: the numbers in REPORTS, PREDICTIONS/probabilities.npy, ARRAYS/test, MODEL/snapshots.npz, and
-the SHA-256 of MODEL/model.keras.
+the SHA-256 of MODEL/model.keras and of EXPORT/model.onnx.
 Writes: REPORTS/report.html, REPORTS/model_card.md, and in REPORTS/figures epochs.webp, overview.png,
-best.png, median.png, worst.png, and as SVG curves, precision_recall, sweep, reliability, confusion.
+best.png, median.png, worst.png, and as SVG curves, precision_recall, sweep, reliability, confusion,
+and, if a mask of the test split is bad, confidence.
 All of them depend on these files and the parameters only: equal inputs give equal bytes.
 """
 
@@ -32,6 +33,7 @@ def main() -> None:
         __doc__,
         arrays="folder with test/",
         model="folder with the model and the snapshots",
+        export="folder with the exported model",
         predictions="folder with the probabilities",
         reports="folder with the numbers, and to write to",
     )
@@ -49,13 +51,15 @@ def main() -> None:
         "report/report.html.j2",
         **shared,
         **content.page_tables(tables),
-        **content.write_plots(figures, tables, model),
+        **content.write_plots(figures, tables, shared["data"]),
         **content.write_photos(figures, test, probabilities, tables, model, settings.gallery),
         animation=content.write_animation(
             figures / "epochs.webp", snapshots, settings.frame_seconds
         ),
         model_rows=content.model_rows(
-            shared["data"], shared["official"], files.sha256(paths.model / "model.keras")
+            shared["data"],
+            shared["official"],
+            [paths.model / "model.keras", paths.export / "model.onnx"],
         ),
     )
     files.write_text(paths.reports / "report.html", html)

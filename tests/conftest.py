@@ -45,7 +45,8 @@ train:
   flip_tta: false
   snapshots: 2
   seed: 3
-evaluate: {{batch_size: 4}}
+export: {{batch_size: 4, calibration_photos: 2, refinement: none}}
+evaluate: {{bad_iou: 0.8}}
 report: {{gallery: 4, frame_seconds: 0.5}}
 gate: {{}}
 """

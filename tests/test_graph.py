@@ -11,6 +11,7 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 from ruamel.yaml.tokens import AliasToken, AnchorToken
 
+import petseg
 from flows.workspace import recipes
 from tests.conftest import ROOT
 
@@ -24,18 +25,26 @@ STAGES: dict[str, dict[str, Any]] = read("dvc.yaml")["stages"]
 PARAMS = read("params.yaml")
 LAYERS = ("petseg", "stages", "flows")
 CODE = ("stages", "petseg")  # what a stage may import
-SECTIONS = ("download", "preprocess", "train", "evaluate", "report")
+SECTIONS = ("download", "preprocess", "train", "export", "evaluate", "report")
 
 
 def imported(path: Path) -> Iterator[Path]:
     """Yield the project's own files that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in CODE:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in LAYERS:
             module = ROOT / str(node.module).replace(".", "/")
             for alias in node.names:
-                yield module / f"{alias.name}.py" if module.is_dir() else module.with_suffix(".py")
+                yield file_of(module, alias.name)
         elif isinstance(node, ast.Import):
-            assert not any(alias.name.split(".")[0] in CODE for alias in node.names), path
+            assert not any(alias.name.split(".")[0] in LAYERS for alias in node.names), path
+
+
+def file_of(module: Path, name: str) -> Path:
+    """Return the file that `from module import name` takes the name from."""
+    if not module.is_dir():
+        return module.with_suffix(".py")
+    file = module / f"{name}.py"
+    return file if file.exists() else module / "__init__.py"
 
 
 def reached(path: Path) -> set[Path]:
@@ -64,9 +73,10 @@ def test_a_stage_depends_on_no_folder_of_code_and_on_its_own_parameters(stage: s
     assert STAGES[stage]["cmd"].startswith(f"python -m stages.{stage} ")
 
 
-def test_packages_are_empty_and_no_module_is_a_bag() -> None:
+def test_packages_are_empty_but_for_the_public_names_and_no_module_is_a_bag() -> None:
     files = [path for layer in LAYERS for path in (ROOT / layer).rglob("*.py")]
-    assert all(not path.read_text() for path in files if path.name == "__init__.py")
+    packages = {path for path in files if path.name == "__init__.py"}
+    assert {path for path in packages if path.read_text()} == {ROOT / "petseg/__init__.py"}
     assert not {"utils.py", "config.py", "paths.py"} & {path.name for path in files}
 
 
@@ -91,7 +101,7 @@ WINGS = {  # what each wing of the library may import of the others
     "model": {"data"},
     "inference": {"data", "model"},
     "training": {"data", "model", "inference", "evaluation"},
-    "evaluation": {"data", "model"},
+    "evaluation": {"data", "model", "inference"},
     "report": {"data", "evaluation"},
     "review": {"data", "evaluation", "report"},
 }
@@ -110,9 +120,32 @@ def test_every_wing_of_the_library_is_known() -> None:
     } == set(WINGS)
 
 
-def test_the_report_needs_no_tensorflow() -> None:
-    for path in reached(ROOT / "stages/report.py"):
-        assert not roots(path) & {"tensorflow", "keras"}, path
+@pytest.mark.parametrize("stage", ["evaluate", "report"])
+def test_evaluation_and_report_need_no_tensorflow(stage: str) -> None:
+    for path in reached(ROOT / f"stages/{stage}.py"):
+        assert not roots(path) & {"tensorflow", "keras", "tf2onnx"}, path
+
+
+# What trains, runs or reports; predicting does not wait for its import, nor need it installed.
+NOT_FOR_PREDICTING = {
+    *("tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "prefect", "dvc"),
+    *("pydantic", "isal", "imageio"),
+}
+PREDICTING = [ROOT / "petseg/__init__.py", *(ROOT / "flows/cli").glob("predict.py")]
+
+
+@pytest.mark.parametrize("path", PREDICTING, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_predicting_leads_to_nothing_that_trains_runs_or_reports(path: Path) -> None:
+    files = reached(path)
+    assert ROOT / "petseg/inference/segmenter.py" in files
+    for file in files:
+        assert not roots(file) & NOT_FOR_PREDICTING, file
+
+
+def test_the_public_names_are_classes_of_the_library() -> None:
+    assert {getattr(petseg, name).__name__ for name in petseg.__all__} == set(petseg.__all__)
+    with pytest.raises(AttributeError, match="'petseg' has no attribute 'Segmentr'"):
+        _ = petseg.Segmentr  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "recipes/defaults.yaml"])

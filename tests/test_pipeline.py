@@ -11,10 +11,10 @@ from petseg.data import archives
 from tests.conftest import ran, replace, run_in, with_archives
 from tests.data.bad_server import serving
 
-STAGES = ["download", "preprocess", "train", "evaluate", "report"]
+STAGES = ["download", "preprocess", "train", "export", "evaluate", "report"]
 
 
-def test_the_five_stages_run_in_order_and_then_nothing_is_left_to_do(
+def test_the_six_stages_run_in_order_and_then_nothing_is_left_to_do(
     repo: Path, finished: tuple[Path, str]
 ) -> None:
     assert ran(finished[1]) == STAGES
@@ -25,8 +25,8 @@ def test_the_five_stages_run_in_order_and_then_nothing_is_left_to_do(
 
 def test_git_tracks_the_numbers_and_no_picture(repo: Path) -> None:
     tracked = set(run_in(repo, "git", "ls-files", "reports").split())
-    tables = {"calibration", "confusion", "history", "intervals", "per_image", "photos"}
-    tables |= {"rejected", "slices", "suspects", "thresholds"}
+    tables = {"calibration", "confidence", "confusion", "export", "history", "intervals"}
+    tables |= {"per_image", "photos", "rejected", "slices", "suspects", "thresholds"}
     numbers = {f"reports/{name}.csv" for name in tables} | {
         "reports/metrics.json",
         "reports/data.json",
@@ -49,6 +49,11 @@ def test_the_numbers_agree_with_each_other(repo: Path) -> None:
     photos = files.read_csv(repo / "reports/photos.csv")
     assert sorted(row["split"] for row in photos) == ["test"] * 4 + ["train"] * 10 + ["val"] * 2
     assert metrics["official_data"] is False
+    pixels = {
+        part: sum(int(row[f"native_{part}"]) for row in rows) for part in ("intersection", "union")
+    }
+    assert metrics["native_iou"] == round(pixels["intersection"] / pixels["union"], 4)
+    assert all(0 <= float(row["expected_iou"]) <= 1 for row in rows)
 
 
 def test_the_arrays_are_memory_maps_of_uint8(repo: Path) -> None:
@@ -63,9 +68,58 @@ def test_editing_the_report_reruns_the_report_alone(repo: Path) -> None:
     assert ran(run_in(repo, "dvc", "repro")) == ["report"]
 
 
+def test_editing_what_only_predicting_for_users_needs_reruns_nothing(repo: Path) -> None:
+    for name in ("segmenter", "cutout"):
+        replace(repo / f"petseg/inference/{name}.py", '"""', '"""Edited: ')
+    assert ran(run_in(repo, "dvc", "repro")) == []
+
+
+def test_editing_the_metrics_neither_trains_nor_exports(repo: Path) -> None:
+    replace(repo / "petseg/evaluation/metrics.py", '"""', '"""Edited: ')
+    stages = ran(run_in(repo, "dvc", "repro"))
+    assert "evaluate" in stages
+    assert not {"train", "export"} & set(stages)
+
+
+def test_exporting_and_evaluating_again_give_the_same_bytes(repo: Path) -> None:
+    before = (repo / "dvc.lock").read_text()
+    for stage in ("export", "evaluate"):
+        assert ran(run_in(repo, "dvc", "repro", "-f", "-s", stage)) == [stage]
+    assert (repo / "dvc.lock").read_text() == before
+    assert run_in(repo, "git", "status", "--porcelain") == ""
+
+
+def test_the_exported_network_is_held_against_keras_and_git_has_the_table(repo: Path) -> None:
+    assert (repo / "reports/export.csv").read_bytes() == (
+        repo / "data/export/parity.csv"
+    ).read_bytes()
+    rows = files.read_csv(repo / "reports/export.csv")
+    assert [row["engine"] for row in rows] == ["keras", "onnx", "onnx int8"]
+    paths = ("data/model/model.keras", "data/export/model.onnx", "data/export/model-int8.onnx")
+    assert [int(row["bytes"]) for row in rows] == [(repo / path).stat().st_size for path in paths]
+    metrics = json.loads((repo / "reports/metrics.json").read_text())
+    assert round(float(rows[1]["iou"]), 4) == metrics["iou"]
+    assert float(rows[1]["largest_difference"]) < 1e-4
+
+
+def test_lost_predictions_and_an_earlier_recipes_come_back_without_the_network(
+    repo: Path,
+) -> None:
+    expected = (repo / "data/predictions/probabilities.npy").read_bytes()
+    for name in ("export", "predictions"):
+        shutil.rmtree(repo / "data" / name)
+    assert ran(run_in(repo, "dvc", "repro")) == []
+    assert (repo / "data/predictions/probabilities.npy").read_bytes() == expected
+    replace(repo / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+    assert "export" in ran(run_in(repo, "dvc", "repro"))
+    replace(repo / "params.yaml", "learning_rate: 0.02", "learning_rate: 0.01")
+    assert set(ran(run_in(repo, "dvc", "repro"))) <= {"evaluate", "report"}
+    assert (repo / "data/predictions/probabilities.npy").read_bytes() == expected
+
+
 def test_a_training_parameter_reruns_what_follows_training(repo: Path) -> None:
     replace(repo / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
-    assert ran(run_in(repo, "dvc", "repro")) == ["train", "evaluate", "report"]
+    assert ran(run_in(repo, "dvc", "repro")) == ["train", "export", "evaluate", "report"]
     changed = run_in(repo, "dvc", "metrics", "diff", "--all")
     assert "reports/metrics.json" in changed
 
@@ -85,7 +139,9 @@ def test_switching_recipes_forth_and_back_retrains_nothing(repo: Path) -> None:
     assert "train" in ran(run_in(repo, "dvc", "repro"))
     run_in(repo, "git", "commit", "-qam", "other recipe")
     run_in(repo, "petseg", "use", "tiny")
-    assert not {"download", "preprocess", "train"} & set(ran(run_in(repo, "dvc", "repro")))
+    assert not {"download", "preprocess", "train", "export"} & set(
+        ran(run_in(repo, "dvc", "repro"))
+    )
     assert (repo / "reports/metrics.json").read_text() == first
     plots = run_in(repo, "dvc", "plots", "diff", "HEAD~1", "HEAD", "--json")
     assert '"HEAD~1"' in plots

@@ -30,11 +30,8 @@ RECIPE = (
     .replace("gate: {}", "gate: {iou: 0.01}")
 )
 WRITE = "    tables.write_reports("
-WRITE_BROKEN = f"""    import numpy as np
-
-    probabilities = np.array(probabilities)
+WRITE_BROKEN = f"""    probabilities = np.array(probabilities)
     probabilities[[photo.breed == "Smoke" for photo in test.index]] = 0
-    np.save(paths.predictions / "probabilities.npy", probabilities)
 {WRITE}"""
 
 
@@ -86,6 +83,9 @@ def test_a_real_improvement_is_better_and_undoing_it_a_regression(reviewed: Path
     assert text.startswith("**Better: test IoU ")
     assert "### Training" in text
     assert re.search(r"\| `train.epochs` +\| `1` +\| `30` +\|", text)
+    for name in ("iou", "native_iou", "native_boundary_iou", "expected_iou_error"):
+        numbers = r" +\| [\d.]+ +\| [\d.]+ +\| [+−][\d.]+ +\| [+−][\d.]+ to [+−][\d.]+ +\|"
+        assert re.search(rf"\| `{name}`{numbers}", text), name
     assert decide(reviewed, "same", "better")[0] == 0
     code, reason = decide(reviewed, "better", "same")
     assert (code, reason[:15]) == (3, "regression: iou")
@@ -261,7 +261,7 @@ def test_seeds_are_measured_saved_and_continued(reviewed: Path, tmp_path: Path) 
     replace(copy / "params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
     output = run_in(copy, "petseg", "seeds", "-n", "4", fails=True)
     assert output == (
-        "error: the results here are not up to date (train, evaluate, report): "
+        "error: the results here are not up to date (train, export, evaluate, report): "
         "run `dvc repro` first\n"
     )
     assert files.read_json(path)["runs"][:2] == first["runs"]

@@ -1,6 +1,6 @@
 """A slice of real photos end to end, where a folder in the official layout is at hand.
 
-The folder is named by PETSEG_REAL_PHOTOS; without it the test is skipped, for the photos may
+The folder is named by PETSEG_REAL_PHOTOS; without it the tests are skipped, for the photos may
 not be published with the project.
 """
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from petseg.data import archives
+from petseg import files
+from petseg.data import archives, photos
 from tests.conftest import run_in, with_archives
 
 REAL = os.environ.get("PETSEG_REAL_PHOTOS", "")
@@ -20,22 +21,22 @@ def a_slice(source: Path, target: Path) -> None:
     """Write archives with every 40th photo of each list."""
     target.mkdir()
     annotations = dict(archives.read_members(source / archives.ANNOTATIONS))
-    kept: set[str] = set()
+    names: set[str] = set()
     members: list[tuple[str, bytes]] = []
-    for name in ("trainval", "test"):
-        path = f"annotations/{name}.txt"
+    for list_name in ("trainval", "test"):
+        path = archives.list_path(list_name)
         rows = archives.parse_list(annotations[path], path)[::40]
-        kept |= {row.name for row in rows}
+        names |= {row.name for row in rows}
         members.append((path, "".join(f"{row.row}\n" for row in rows).encode()))
     members += [
         (name, data)
         for name, data in annotations.items()
-        if Path(name).suffix == ".png" and Path(name).stem in kept
+        if Path(name).suffix == ".png" and Path(name).stem in names
     ]
     archives.write(target / archives.ANNOTATIONS, members)
-    photos = archives.read_members(source / archives.IMAGES)
+    images = archives.read_members(source / archives.IMAGES)
     archives.write(
-        target / archives.IMAGES, (member for member in photos if Path(member[0]).stem in kept)
+        target / archives.IMAGES, (member for member in images if Path(member[0]).stem in names)
     )
 
 
@@ -57,3 +58,24 @@ def test_a_slice_of_the_real_photos_goes_end_to_end(repo: Path, tmp_path: Path) 
     assert len(data["breeds"]) == 37
     assert (data["source"]["official"], data["source"]["checked"]) == (False, False)
     assert 0.3 < metrics["iou"] < 1
+    assert 0.3 < metrics["native_iou"] < 1
+    assert data["test"]["larger_than_input"] == 92  # they have 128 pixels, the network 64
+
+
+@pytest.mark.skipif(not REAL, reason="PETSEG_REAL_PHOTOS names no folder with real photos")
+def test_photos_of_the_networks_size_have_the_same_metrics_at_full_size(
+    repo: Path, tmp_path: Path
+) -> None:
+    source = Path(REAL).resolve()
+    a_slice(source, tmp_path / "slice")
+    (_, photo) = next(archives.read_members(source / archives.IMAGES))
+    width, height = photos.read_size(photo)
+    if width != height:
+        pytest.skip("the photos are not squares of one size")
+    text = with_archives([f"{tmp_path}/slice"])
+    (repo / "params.yaml").write_text(text.replace("image_size: 32", f"image_size: {width}", 1))
+    run_in(repo, "dvc", "repro", "evaluate")
+    assert files.read_json(repo / "reports/data.json")["test"]["larger_than_input"] == 0
+    metrics = files.read_json(repo / "reports/metrics.json")
+    assert metrics["native_iou"] == metrics["iou"]
+    assert metrics["native_boundary_iou"] == metrics["boundary_iou"]

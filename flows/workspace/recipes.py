@@ -277,12 +277,13 @@ def schemas() -> dict[str, object]:
     """Return the dataclass of each stage's parameters."""
     # The stages import NumPy and more, which `petseg --help` does not need.
     from petseg.training.settings import TrainParams
-    from stages import download, evaluate, preprocess, report
+    from stages import download, evaluate, export, preprocess, report
 
     return {
         "download": download.Params,
         "preprocess": preprocess.Params,
         "train": TrainParams,
+        "export": export.Params,
         "evaluate": evaluate.Params,
         "report": report.Params,
     }

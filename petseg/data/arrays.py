@@ -64,6 +64,11 @@ def load(folder: Path) -> Split:
     return Split(photos, trimaps, index)
 
 
+def spread_rows(split: Split, count: int) -> list[int]:
+    """Return at most `count` rows, spread evenly over a split."""
+    return [int(row) for row in np.linspace(0, len(split) - 1, min(count, len(split)))]
+
+
 def read_index(folder: Path) -> list[Photo]:
     """Return a split's index without opening its arrays."""
     rows = files.read_csv(folder / INDEX)

@@ -12,7 +12,7 @@ import numpy as np
 from petseg import files
 from petseg.data import archives, arrays, photos, splits, summary
 from petseg.data.archives import Entry, Member
-from petseg.data.photos import DecodeResult, decode_all
+from petseg.data.decode import DecodeResult, decode_all
 from petseg.errors import UserError
 
 LISTS = {archives.list_path(name): name for name in ("trainval", "test")}  # by path

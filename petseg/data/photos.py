@@ -1,23 +1,16 @@
 """Decode a photo or a trimap to an array of a given size, or give the reason why it cannot be used."""
 
-import hashlib
 import io
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from pathlib import PurePosixPath
 
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 
-from petseg.data.archives import Member
 from petseg.data.labels import BORDER, PET
 
 # The formats that Pillow may try: it decodes these itself; for others it starts a program.
@@ -26,8 +19,6 @@ ANIMATED = ("GIF", "PNG", "WEBP")
 MAX_PIXELS = 89_000_000  # just below Pillow's limit, where it warns; at twice that it raises
 DECODING_ERRORS = (OSError, SyntaxError, ValueError)  # raised by Pillow and simplejpeg
 MODE_NAMES = {"L": "grey", "P": "palette", "RGBA": "alpha", "LA": "alpha", "1": "black and white"}
-BATCH = 8  # members per task of a thread: a task for every single member would cost time
-BATCHES_PER_THREAD = 4  # that wait or are being decoded
 
 
 class UnusableError(Exception):
@@ -55,18 +46,39 @@ def decode_photo(data: bytes, size: int) -> Picture:
     """
     with decoding_errors("photo"):
         image = open_header(data)
-        rgb = (
-            decode_jpeg(data, image.size, size)
-            if is_plain_jpeg(image)
-            else decode_other(data, image)
-        )
-        resized = rgb.resize((size, size), Image.Resampling.BILINEAR)
         orientation = exif_orientation(image)
-        if orientation != 1:
-            resized.getexif()[ExifTags.Base.Orientation] = orientation
-            resized = ImageOps.exif_transpose(resized)
-        width, height = image.size if orientation < 5 else image.size[::-1]
-        return Picture(np.asarray(resized), width, height, unusual_traits(image, orientation))
+        resized = decode_rgb(data, image, size).resize((size, size), Image.Resampling.BILINEAR)
+        width, height = upright_size(image)
+        pixels = np.asarray(turned_upright(resized, orientation))
+        return Picture(pixels, width, height, unusual_traits(image, orientation))
+
+
+def decode_full(data: bytes) -> Image.Image:
+    """Return a photo as an RGB image of its own size, turned upright.
+
+    `info` has nothing but the colour profile, and that only if the file is RGB with or without
+    transparency: a profile of grey or CMYK says nothing about RGB.
+
+    Raises:
+        UnusableError: as `decode_photo` does.
+    """
+    with decoding_errors("photo"):
+        image = open_header(data)
+        profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
+        rgb = decode_rgb(data, image, min(image.size))
+        upright = turned_upright(rgb, exif_orientation(image))
+        upright.info = {"icc_profile": profile} if profile else {}
+        return upright
+
+
+def read_size(data: bytes) -> tuple[int, int]:
+    """Return the width and height of a photo turned upright, from its header alone.
+
+    Raises:
+        UnusableError: the bytes are not a picture, or have too many pixels to decode.
+    """
+    with decoding_errors("photo"):
+        return upright_size(open_header(data))
 
 
 def decode_trimap(data: bytes, size: int) -> Picture:
@@ -76,16 +88,30 @@ def decode_trimap(data: bytes, size: int) -> Picture:
         UnusableError: the bytes are not a complete picture, or hold other values.
     """
     with decoding_errors("trimap"):
-        image = open_header(data)
-        if image.mode not in ("L", "P"):
-            raise UnusableError(f"trimap is not one channel of 8 bits: {image.mode}")
-        values = np.asarray(image)
-        if values.min() < PET or values.max() > BORDER:
-            raise UnusableError(
-                f"trimap has values outside 1 to 3: {values.min()} to {values.max()}"
-            )
+        image = open_trimap(data)
         resized = image.resize((size, size), Image.Resampling.NEAREST)
         return Picture(np.asarray(resized), *image.size)
+
+
+def decode_full_trimap(data: bytes) -> UInt8[np.ndarray, "height width"]:
+    """Return a trimap at its own size: 1 pet, 2 background, 3 border.
+
+    Raises:
+        UnusableError: as `decode_trimap` does.
+    """
+    with decoding_errors("trimap"):
+        return np.asarray(open_trimap(data))
+
+
+def open_trimap(data: bytes) -> Image.Image:
+    """Return the image of a trimap, one channel of 8 bits with no other values than 1, 2 and 3."""
+    image = open_header(data)
+    if image.mode not in ("L", "P"):
+        raise UnusableError(f"trimap is not one channel of 8 bits: {image.mode}")
+    values = np.asarray(image)
+    if values.min() < PET or values.max() > BORDER:
+        raise UnusableError(f"trimap has values outside 1 to 3: {values.min()} to {values.max()}")
+    return image
 
 
 @contextmanager
@@ -103,7 +129,6 @@ def decoding_errors(kind: str) -> Iterator[None]:
 
 def open_header(data: bytes) -> Image.Image:
     """Return the picture with only its header read."""
-    Image.init()
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
@@ -111,9 +136,34 @@ def open_header(data: bytes) -> Image.Image:
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """Return the orientation in EXIF, 1 to 8; 1 (upright) if it is missing or invalid."""
+    """Return the orientation in EXIF, 1 to 8; 1 (upright) if it is missing or invalid.
+
+    It is also 1 for a TIFF, which Pillow turns upright itself and gives the upright size of.
+    """
+    if image.format == "TIFF":
+        return 1
     orientation = image.getexif().get(ExifTags.Base.Orientation)
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return the width and height that the picture has once it is turned upright."""
+    return image.size if exif_orientation(image) < 5 else image.size[::-1]
+
+
+def turned_upright(rgb: Image.Image, orientation: int) -> Image.Image:
+    """Return a picture without EXIF turned as an orientation of EXIF says; 1 is upright."""
+    if orientation == 1:
+        return rgb
+    rgb.getexif()[ExifTags.Base.Orientation] = orientation
+    return ImageOps.exif_transpose(rgb)
+
+
+def decode_rgb(data: bytes, image: Image.Image, size: int) -> Image.Image:
+    """Return a photo as RGB, not turned; a JPEG may be smaller, but never below `size`."""
+    if is_plain_jpeg(image):
+        return decode_jpeg(data, image.size, size)
+    return decode_other(data, image)
 
 
 def is_plain_jpeg(image: Image.Image) -> bool:
@@ -162,50 +212,3 @@ def unusual_traits(image: Image.Image, orientation: int) -> str:
         "turned by EXIF": orientation > 1,
     }
     return ", ".join(trait for trait, applies in traits.items() if applies)
-
-
-Decoder = Callable[[bytes, int], Picture]
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeResult:
-    """The result of decoding one member of an archive."""
-
-    name: str  # without folder and suffix
-    digest: bytes  # SHA-256 of the file
-    picture: Picture | None
-    reason: str  # why there is no picture, or empty
-
-
-def decode_all(decoder: Decoder, size: int, members: Iterable[Member]) -> Iterator[DecodeResult]:
-    """Yield the result of every member in order; memory does not grow with their number.
-
-    Threads decode in parallel, because Pillow and simplejpeg release Python's lock.
-    """
-    threads = os.cpu_count() or 1
-    pending: deque[Future[list[DecodeResult]]] = deque()
-    members = iter(members)
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            while batch := list(islice(members, BATCH)):
-                pending.append(pool.submit(decode_batch, decoder, size, batch))
-                if len(pending) >= BATCHES_PER_THREAD * threads:
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # so that Ctrl-C ends at once
-
-
-def decode_batch(decoder: Decoder, size: int, members: list[Member]) -> list[DecodeResult]:
-    """Return the results of a few members."""
-    return [decode_member(decoder, size, *member) for member in members]
-
-
-def decode_member(decoder: Decoder, size: int, path: str, data: bytes) -> DecodeResult:
-    """Return the picture of one member, or the reason why it has none."""
-    name, digest = PurePosixPath(path).stem, hashlib.sha256(data).digest()
-    try:
-        return DecodeResult(name, digest, decoder(data, size), "")
-    except UnusableError as error:
-        return DecodeResult(name, digest, None, str(error))

@@ -26,8 +26,16 @@ COLUMNS = (
 )
 
 # The columns of per_image.csv beside the counts: the intersection and the union of a photo's two
-# boundary bands in pixels, its boundary F-score, and the sum of its pixels' squared errors.
-EXTRA_COLUMNS = ("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error")
+# boundary bands in pixels, its boundary F-score, the sum of its pixels' squared errors, the IoU
+# expected of its mask; and at the photo's own size the intersection and the union of the masks and
+# of their boundary bands. Older commits have the first of these columns, so new ones come last.
+EXTRA_COLUMNS = (
+    *("boundary_intersection", "boundary_union", "boundary_f_2px", "squared_error"),
+    "expected_iou",
+    *("native_intersection", "native_union"),
+    *("native_boundary_intersection", "native_boundary_union"),
+)
+EXPECTED = EXTRA_COLUMNS.index("expected_iou")
 
 
 class Direction(StrEnum):
@@ -147,6 +155,36 @@ METRICS = {
             "expected, over 15 bins of probability; 0 is best",
             has_paired_interval=False,  # the gaps of each photo's bins are not in per_image.csv
         ),
+        Metric(
+            "native_iou",
+            "IoU at full size",
+            "TP / (TP + FP + FN), at the photos' own size",
+            Direction.HIGHER,
+            "the masks at the photos' own size against the original trimaps",
+        ),
+        Metric(
+            "native_boundary_iou",
+            "boundary IoU at full size",
+            "intersection / union of the two bands, at the photos' own size",
+            Direction.HIGHER,
+            "boundary IoU of the masks at the photos' own size",
+        ),
+        Metric(
+            "expected_iou_error",
+            "error of the expected IoU",
+            "mean over photos of |expected IoU − IoU|",
+            Direction.LOWER,
+            "how far the IoU that the model expects of a mask is from the true one",
+        ),
+        Metric(
+            "expected_iou_correlation",
+            "rank correlation of the expected IoU",
+            "Spearman's ρ of expected IoU and IoU over photos",
+            Direction.HIGHER,
+            "1 if the masks that the model is less sure of are the worse ones; 0 by chance",
+            has_interval=False,  # it does not follow from sums over photos
+            has_paired_interval=False,
+        ),
     )
 }
 
@@ -259,13 +297,20 @@ def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
 
 
 def by_photo(rows: Real[np.ndarray, "n measured"]) -> Float64[np.ndarray, "n added"]:
-    """Return what every photo adds to the sums of `from_sums`: its row, and its IoU.
+    """Return what every photo adds to the sums of `from_sums`.
+
+    These are the counts, the photo's IoU, and the extra columns; in place of the expected IoU its
+    absolute error.
 
     Args:
-        rows: for each photo the counts in the order of `COLUMNS`, and `EXTRA_COLUMNS` if measured.
+        rows: for each photo the counts in the order of `COLUMNS`, then the first of `EXTRA_COLUMNS`,
+            as many as were measured.
     """
-    ious = image_iou(rows[:, : len(COLUMNS)].astype(np.int64))
-    return np.column_stack([rows, ious]).astype(float)
+    counts, extra = np.split(rows.astype(float), [len(COLUMNS)], axis=1)
+    ious = image_iou(counts.astype(np.int64))
+    if extra.shape[1] > EXPECTED:
+        extra[:, EXPECTED] = np.abs(extra[:, EXPECTED] - ious)
+    return np.column_stack([counts, ious, extra])
 
 
 def from_sums(sums: Float64[np.ndarray, "sums added"], n: int) -> dict[str, Value]:
@@ -273,13 +318,24 @@ def from_sums(sums: Float64[np.ndarray, "sums added"], n: int) -> dict[str, Valu
 
     Each row of sums, such as a resample, gives one value of every metric.
     """
-    counts = sums[:, : len(COLUMNS)].astype(np.int64)
-    result = values(counts, sums[:, -1] / n)
-    if (extra := sums[:, len(COLUMNS) : -1]).shape[1]:
-        intersection, union = extra[:, :2].astype(np.int64).T
-        result["boundary_iou"] = ratio(intersection, union)
-        result["boundary_f_2px"] = extra[:, 2] / n
-        result["brier"] = extra[:, 3] / counts.sum(axis=1)
+    counts, image_ious, extra_sums = np.split(sums, [len(COLUMNS), len(COLUMNS) + 1], axis=1)
+    counts = counts.astype(np.int64)
+    result = values(counts, image_ious[:, 0] / n)
+    extra = dict(zip(EXTRA_COLUMNS, extra_sums.T, strict=False))
+
+    def overlap(name: str) -> Value:
+        return ratio(
+            *(extra[f"{name}_{part}"].astype(np.int64) for part in ("intersection", "union"))
+        )
+
+    if "squared_error" in extra:
+        result["boundary_iou"] = overlap("boundary")
+        result["boundary_f_2px"] = extra["boundary_f_2px"] / n
+        result["brier"] = extra["squared_error"] / counts.sum(axis=1)
+    if "native_boundary_union" in extra:
+        result["native_iou"] = overlap("native")
+        result["native_boundary_iou"] = overlap("native_boundary")
+        result["expected_iou_error"] = extra["expected_iou"] / n
     return result
 
 

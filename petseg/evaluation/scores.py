@@ -12,8 +12,9 @@ from jaxtyping import Float64, Int64, UInt8
 
 from petseg.data import quantisation
 from petseg.data.labels import BACKGROUND
-from petseg.evaluation import bootstrap, boundary, calibration, metrics, thresholds
+from petseg.evaluation import bootstrap, boundary, calibration, doubt, metrics, thresholds
 from petseg.evaluation.metrics import Value
+from petseg.inference import confidence
 
 Rows = Float64[np.ndarray, "photos columns"]
 
@@ -27,13 +28,20 @@ class Measurements:
     f_scores: Float64[np.ndarray, "n tolerances"]  # of the outlines, 0–1
     gaps: Float64[np.ndarray, "n bins"]  # probability minus truth, summed over the bin's pixels
     squared_errors: Float64[np.ndarray, "n"]  # of the probability, summed over the pixels
+    expected_ious: Float64[np.ndarray, "n"]  # of the masks, 0–1
+    native: Int64[np.ndarray, "n 4"]  # at the photos' own size, see `native.overlaps`
     histogram: Int64[np.ndarray, "3 256"]  # pixels by trimap class and probability in 1/255
 
     def per_image(self) -> Float64[np.ndarray, "n measured"]:
         """Return the numbers of per_image.csv: `metrics.COLUMNS` and `metrics.EXTRA_COLUMNS`."""
         f_scores = self.f_scores[:, boundary.TOLERANCES.index(2)].round(4)
-        columns = (self.counts, self.bands, f_scores, self.squared_errors.round(4))
-        return np.column_stack(columns).astype(float)
+        decimals = (self.squared_errors.round(4), self.expected_ious.round(4))
+        return np.column_stack([self.counts, self.bands, f_scores, *decimals, self.native])
+
+    def expected_iou_correlation(self) -> float:
+        """Return the rank correlation of the expected IoU with the true one, −1 to 1."""
+        ious = np.asarray(metrics.image_iou(self.counts))
+        return doubt.rank_correlation(self.expected_ious, ious)
 
     def rows(self) -> Rows:
         """Return a row for each photo, whose sums `values` takes: gaps, F-scores, `by_photo`."""
@@ -53,6 +61,7 @@ class Score:
 def measure(
     trimaps: UInt8[np.ndarray, "n size size"],
     probabilities: UInt8[np.ndarray, "n size size"],
+    native: Int64[np.ndarray, "n 4"],
     threshold: float,
 ) -> Measurements:
     """Return the measurements of some photos; only the counts keep the border apart from pet.
@@ -60,6 +69,7 @@ def measure(
     Args:
         trimaps: the truth: pet, border or background.
         probabilities: of pet, in 1/255.
+        native: what `native.overlaps` measured on these photos at their own size.
         threshold: the smallest probability, in 0–1, with which a pixel counts as pet.
     """
     predictions = probabilities >= quantisation.min_level(threshold)
@@ -71,6 +81,8 @@ def measure(
         boundary.f_scores(truth, predictions),
         calibration.gaps(trimaps, probabilities),
         calibration.squared_errors(trimaps, probabilities),
+        confidence.expected_iou(probabilities, threshold),
+        native,
         thresholds.histogram(trimaps, probabilities),
     )
 
@@ -87,6 +99,8 @@ def concatenate(parts: list[Measurements]) -> Measurements:
         joined("f_scores"),
         joined("gaps"),
         joined("squared_errors"),
+        joined("expected_ious"),
+        joined("native"),
         np.sum([part.histogram for part in parts], axis=0),
     )
 

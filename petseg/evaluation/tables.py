@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -13,44 +13,51 @@ from petseg.data import arrays, quantisation, splits
 from petseg.data.arrays import Photo, Split
 from petseg.evaluation import (
     calibration,
+    doubt,
     label_issues,
     metrics,
+    native,
     scores,
     slices,
     test_set,
     thresholds,
 )
+from petseg.evaluation.doubt import ReviewRow
 from petseg.evaluation.label_issues import LabelIssue
 from petseg.evaluation.scores import Measurements, Score
 from petseg.evaluation.slices import Slice
-
-if TYPE_CHECKING:
-    from petseg.model.metadata import Metadata
+from petseg.inference.onnx_engine import ExportMetadata
 
 
 def write_reports(
     reports: Path,
+    raw: Path,
     folder: Path,
     test: Split,
     probabilities: UInt8[np.ndarray, "n size size"],
-    metadata: "Metadata",
-    source: dict[str, Any],
+    metadata: ExportMetadata,
+    bad_iou: float,
 ) -> None:
     """Write every number that follows from the probabilities, and print a summary.
 
     Args:
         reports: the folder to write to.
+        raw: the folder with the two archives and source.json.
         folder: the folder of the arrays, with every split, rejected.csv and summary.json.
         test: the test split.
         probabilities: of pet, in 1/255, in the order of the split's photos.
         metadata: that of the model, with its threshold.
-        source: where the data comes from, as source.json says.
+        bad_iou: a mask is bad if its IoU is lower, 0 to 1.
     """
+    source = files.read_json(raw / "source.json")
     measurements, stats, contradictions = test_set.measure_test_set(
-        test, probabilities, metadata.threshold
+        test,
+        probabilities,
+        native.overlaps(raw, test.index, probabilities, metadata),
+        metadata.threshold,
     )
     metric_scores = write_scores(reports, test.index, measurements, source["official"])
-    write_curves(reports, measurements)
+    write_curves(reports, measurements, bad_iou)
     test_slices = slices.slices(test.index, stats, measurements.counts)
     files.write_rows(reports / "slices.csv", Slice, test_slices)
     issues = [*contradictions, *label_issues.issues_in_all_splits(folder)]
@@ -60,7 +67,7 @@ def write_reports(
         reports / "photos.csv", ["name", "split", "breed", "sha256"], photo_rows(folder, test)
     )
     shutil.copyfile(folder / "rejected.csv", reports / "rejected.csv")
-    write_data(reports, folder, source, metadata, worst)
+    write_data(reports, folder, source, metadata, worst, describe_test(test, measurements, bad_iou))
     print(summary_text(metric_scores, worst, len(test)))
 
 
@@ -70,6 +77,7 @@ def write_scores(
     """Write metrics.json, its intervals and the numbers of each photo; return all metrics."""
     result = scores.scores(measurements)
     values = {score.metric: score.value for score in result}
+    values["expected_iou_correlation"] = round(measurements.expected_iou_correlation(), 4)
     headline: dict[str, Any] = {key: values[key] for key in metrics.METRICS}
     files.write_json(reports / "metrics.json", headline | {"official_data": official})
     files.write_rows(reports / "intervals.csv", Score, result)
@@ -78,8 +86,11 @@ def write_scores(
     return result
 
 
-def write_curves(reports: Path, measurements: Measurements) -> None:
-    """Write the tables behind the plots, over the pixels of all photos."""
+def write_curves(reports: Path, measurements: Measurements, bad_iou: float) -> None:
+    """Write the tables behind the plots, over the pixels of all photos or over the photos."""
+    ious = np.asarray(metrics.image_iou(measurements.counts))
+    curve = doubt.review_curve(measurements.expected_ious, ious, bad_iou)
+    files.write_rows(reports / "confidence.csv", ReviewRow, curve)
     files.write_csv(
         reports / "confusion.csv",
         ["truth", "predicted", "pixels", "share"],
@@ -101,17 +112,29 @@ def write_data(
     reports: Path,
     folder: Path,
     source: dict[str, Any],
-    metadata: "Metadata",
+    metadata: ExportMetadata,
     worst: Slice | None,
+    test: dict[str, Any],
 ) -> None:
-    """Write data.json: the data's source and summary, the model's metadata, and the worst slice."""
+    """Write data.json: the data's source and summary, the model's metadata, facts of the test split."""
     content = {
         "source": source,
         "model": asdict(metadata),
         **files.read_json(folder / "summary.json"),
         "worst_slice": asdict(worst) if worst else None,
+        "test": test,
     }
     files.write_json(reports / "data.json", content)
+
+
+def describe_test(test: Split, measurements: Measurements, bad_iou: float) -> dict[str, Any]:
+    """Return how many test photos are larger than the network's input, and how many masks are bad."""
+    ious = np.asarray(metrics.image_iou(measurements.counts))
+    return {
+        "larger_than_input": sum(max(row.width, row.height) > test.size for row in test.index),
+        "bad_iou": bad_iou,
+        "bad_masks": int(np.count_nonzero(ious < bad_iou)),
+    }
 
 
 def photo_score_rows(index: list[Photo], measurements: Measurements) -> list[list[object]]:
@@ -163,10 +186,10 @@ def confusion_rows(counts: Int64[np.ndarray, "n 6"]) -> list[tuple[str, str, int
 def summary_text(metric_scores: list[Score], worst: Slice | None, photos: int) -> str:
     """Return the summary for the terminal."""
     by_key = {score.metric: score for score in metric_scores}
-    iou, dice, boundary_iou = (by_key[key] for key in ("iou", "dice", "boundary_iou"))
+    iou, dice, native_iou = (by_key[key] for key in ("iou", "dice", "native_iou"))
     lines = [
         f"test IoU {iou.value:.4f} (95 % interval {iou.low:.4f} to {iou.high:.4f}), "
-        f"Dice {dice.value:.4f}, boundary IoU {boundary_iou.value:.4f} on {photos:,} photos"
+        f"Dice {dice.value:.4f}, IoU at full size {native_iou.value:.4f} on {photos:,} photos"
     ]
     if worst:
         lines.append(

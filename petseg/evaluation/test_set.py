@@ -1,7 +1,7 @@
 """All measurements on the test photos, some photos at a time."""
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from petseg import progress
 from petseg.data.arrays import Split
@@ -14,13 +14,17 @@ CHUNK = 256  # photos measured at a time, to bound the memory
 
 
 def measure_test_set(
-    test: Split, probabilities: UInt8[np.ndarray, "n size size"], threshold: float
+    test: Split,
+    probabilities: UInt8[np.ndarray, "n size size"],
+    native: Int64[np.ndarray, "n 4"],
+    threshold: float,
 ) -> tuple[Measurements, TrimapStats, list[LabelIssue]]:
     """Return the measurements, the facts of the trimaps, and the labels that the model contradicts.
 
     Args:
         test: the test split.
         probabilities: of pet, in 1/255, in the order of the split's photos.
+        native: what `native.overlaps` measured on the photos at their own size.
         threshold: the smallest probability, in 0–1, with which a pixel counts as pet.
     """
     measurements, stats, disagreements = [], [], []
@@ -29,7 +33,8 @@ def measure_test_set(
             trimaps, predictions = (
                 np.asarray(array[start : start + CHUNK]) for array in (test.trimaps, probabilities)
             )
-            measurements.append(scores.measure(trimaps, predictions, threshold))
+            full_size = native[start : start + CHUNK]
+            measurements.append(scores.measure(trimaps, predictions, full_size, threshold))
             stats.append(slices.trimap_stats(trimaps))
             disagreements.append(label_issues.disagreement(trimaps, predictions))
             bar.update(len(trimaps))

@@ -167,7 +167,7 @@ def with_probabilities(model: keras.Model, flip_tta: bool) -> keras.Model:
         return keras.Model(model.input, sigmoid(model.output), name="unet")
     photos = layers.Input(model.input.shape[1:], dtype="uint8", name="photos")
     both = [sigmoid(model(photos)), mirrored(sigmoid(model(mirrored(photos))))]
-    return keras.Model(photos, layers.Average(name="mean")(both), name="unet")
+    return keras.Model(photos, layers.Average(dtype="float32", name="mean")(both), name="unet")
 
 
 def mirrored(pictures: KerasTensor) -> KerasTensor:

@@ -1,6 +1,6 @@
 """The content of the report, ready for the templates: numbers, plots, photos and what made the model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from petseg.report import gallery, overlays, plots, render
 
 Tables = Mapping[str, files.Rows]
 TABLES = (
-    *("calibration", "confusion", "history", "intervals", "per_image"),
-    *("rejected", "slices", "suspects", "thresholds"),
+    *("calibration", "confidence", "confusion", "export", "history", "intervals"),
+    *("per_image", "rejected", "slices", "suspects", "thresholds"),
 )
+EXPORT_FILES = {"onnx": "model.onnx", "onnx int8": "model-int8.onnx"}  # by engine in export.csv
+REVIEW_PERCENTS = (5, 10, 20)  # of the test photos, the least sure first
 EXAMPLES = 4  # photos in each of the best, median and worst, drawn for the figures
 MAX_ROWS = 50  # rows that the page shows of a table that grows with the data
 
@@ -45,7 +47,36 @@ def shared_content(reports: Path, tables: Tables) -> dict[str, Any]:
         "data": data,
         "slices": tables["slices"],
         "suspects": tables["suspects"],
+        "full_size": full_size_sentence(data, numbers),
+        "expected_iou_error": next(
+            score for score, _ in headline if score.metric == "expected_iou_error"
+        ),
+        "review_rows": review_rows(tables["confidence"]),
+        "reference": tables["export"][0],
+        "exports": {EXPORT_FILES[row["engine"]]: row for row in tables["export"][1:]},
     }
+
+
+def full_size_sentence(data: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
+    """Return a sentence on how many test photos are larger than the network's input."""
+    photos, larger_photos = data["splits"]["test"]["photos"], data["test"]["larger_than_input"]
+    size = f"larger than the network's input of {data['model']['image_size']} pixels"
+    if larger_photos:
+        share = "All" if larger_photos == photos else f"{larger_photos:,} of the"
+        verb = "is" if larger_photos == 1 else "are"
+        return (
+            f"{share} {photos:,} test photos {verb} {size}; "
+            "at full size, masks are enlarged to the photos."
+        )
+    if numbers["native_iou"] == numbers["iou"]:
+        return f"No test photo is {size}, so the numbers at full size equal the others."
+    return f"No test photo is {size}, but some are smaller and are measured at their own size."
+
+
+def review_rows(curve: files.Rows) -> files.Rows:
+    """Return the rows of confidence.csv that the page's table and the card show."""
+    rows = {round(100 * float(row["reviewed"])): row for row in curve}
+    return [rows[percent] for percent in REVIEW_PERCENTS]
 
 
 def page_tables(tables: Tables) -> dict[str, Any]:
@@ -60,8 +91,16 @@ def page_tables(tables: Tables) -> dict[str, Any]:
     }
 
 
-def model_rows(data: Mapping[str, Any], official: bool, model_sha256: str) -> dict[str, str]:
-    """Return what made the model, by its content: nothing of it differs between equal trainings."""
+def model_rows(
+    data: Mapping[str, Any], official: bool, model_files: Iterable[Path]
+) -> dict[str, str]:
+    """Return what made the model, by its content: nothing of it differs between equal trainings.
+
+    Args:
+        data: the content of data.json.
+        official: whether the data are the official archives.
+        model_files: the model in each of its formats.
+    """
     model = data["model"]
     rows = {
         "recipe": model["recipe"],
@@ -69,17 +108,25 @@ def model_rows(data: Mapping[str, Any], official: bool, model_sha256: str) -> di
         "epoch": f"{model['epoch']}, the best on validation",
         "threshold": f"{model['threshold']:.4f}, the best on validation",
         "border in training": model["border"],
+        "refinement of the masks": model["refinement"],
         "training data": f"SHA-256 {model['data_sha256']}",
         "libraries": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
-        "model.keras": f"SHA-256 {model_sha256}",
+        **{path.name: f"SHA-256 {files.sha256(path)}" for path in model_files},
     }
     for name, archive in data["source"]["archives"].items():
         rows[name] = f"{archive['bytes']:,} bytes, SHA-256 {archive['sha256']}"
     return rows
 
 
-def write_plots(figures: Path, tables: Tables, model: Mapping[str, Any]) -> dict[str, str]:
-    """Write the plots as SVG; return each as a data URI, by name."""
+def write_plots(figures: Path, tables: Tables, data: Mapping[str, Any]) -> dict[str, str]:
+    """Write the plots as SVG; return each as a data URI, by name.
+
+    Args:
+        figures: the folder to write the plots to.
+        tables: the rows of each CSV.
+        data: the content of data.json; without a bad mask in it, `confidence` is not drawn.
+    """
+    model, curve = data["model"], tables["confidence"]
     threshold = model["threshold"]
     svgs = {
         "curves": plots.curves(tables["history"], model["epoch"]),
@@ -88,6 +135,8 @@ def write_plots(figures: Path, tables: Tables, model: Mapping[str, Any]) -> dict
         "reliability": plots.reliability(tables["calibration"]),
         "confusion": plots.confusion(tables["confusion"]),
     }
+    if data["test"]["bad_masks"]:
+        svgs["confidence"] = plots.confidence(curve, review_rows(curve))
     for name, svg in svgs.items():
         files.write_text(figures / f"{name}.svg", svg)
     return {name: render.data_uri(svg.encode(), "image/svg+xml") for name, svg in svgs.items()}

@@ -1,4 +1,7 @@
-"""The plots of the report and of a review as SVG: training curves, thresholds, reliability, confusion."""
+"""The plots of the report and of a review as SVG.
+
+Training curves, thresholds, reliability, the doubtful masks, confusion.
+"""
 
 import io
 from collections.abc import Callable, Sequence
@@ -154,6 +157,29 @@ def reliability(rows: Sequence[Row]) -> str:
             label="model",
         )
         axis.legend(frameon=False, loc="upper left")
+        return svg(figure)
+
+
+def confidence(rows: Sequence[Row], marks: Sequence[Row]) -> str:
+    """Return an SVG of the share of bad masks among the least sure photos.
+
+    Args:
+        rows: the rows of confidence.csv.
+        marks: those of them to mark with a point.
+    """
+    with mpl.rc_context(STYLE):
+        figure, axis = unit_plot(
+            "Bad masks among the least sure photos",
+            "share of photos, the least sure first",
+            "share of the bad masks",
+        )
+        ink, blue, orange = map(to_fractions, (INK, BLUE, ORANGE))
+        axis.plot((0, 1), (0, 1), ":", color=ink, lw=1, label="by chance")
+        axis.plot(column(rows, "reviewed"), column(rows, "bad_found"), color=blue, label="model")
+        shares = column(marks, "reviewed")
+        percents = ", ".join(f"{100 * share:.0f}" for share in shares)
+        axis.plot(shares, column(marks, "bad_found"), "o", color=orange, label=f"{percents} %")
+        axis.legend(frameon=False, loc="lower right")
         return svg(figure)
 
 

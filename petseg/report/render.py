@@ -46,6 +46,17 @@ def headline(
     ]
 
 
+def decimal(value: float | str, digits: int = 6) -> str:
+    """Return a number without an exponent: 1e-05 as 0.00001.
+
+    Args:
+        value: a number, or the text of one.
+        digits: significant digits; zeros at the end are left out.
+    """
+    text = np.format_float_positional(float(value) + 0.0, digits, fractional=False, trim="-")
+    return text.replace("-", "−")
+
+
 def render(template: str, **values: Any) -> str:
     """Return a template filled in with values; in HTML, text from the data is escaped."""
     environment = Environment(
@@ -56,6 +67,7 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["cell"] = markup.table_cell
+    environment.filters["decimal"] = decimal
     return environment.get_template(template).render(**values)
 
 

@@ -6,6 +6,7 @@ the working tree or another folder. Errors name the commit.
 
 import csv
 import hashlib
+import itertools
 import json
 import math
 from collections import defaultdict
@@ -34,7 +35,7 @@ class TestPhoto:
     species: str
     sha256: str  # of its content; empty if not known
     counts: tuple[int, ...]  # in the order of metrics.COLUMNS
-    extra: tuple[float, ...] = ()  # in the order of metrics.EXTRA_COLUMNS; empty if not measured
+    extra: tuple[float, ...] = ()  # the first of metrics.EXTRA_COLUMNS, as many as were measured
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,14 @@ def all_finite(row: dict[str, str]) -> bool:
 def test_photos(
     get: ReadFile, label: str, photos: dict[str, tuple[str, str]]
 ) -> dict[str, TestPhoto]:
-    """Return the test photos of per_image.csv by name; none if a column of today's is missing."""
+    """Return the test photos of per_image.csv by name; none without the columns of the counts.
+
+    An older commit has only the first of `metrics.EXTRA_COLUMNS`.
+    """
     path = "reports/per_image.csv"
     table = rows(get, label, path, "name", "breed", "species", *metrics.COLUMNS)
-    measured = bool(table) and set(metrics.EXTRA_COLUMNS) <= set(table[0])
-    columns = metrics.EXTRA_COLUMNS if measured else ()
+    header = table[0] if table else {}
+    columns = list(itertools.takewhile(header.__contains__, metrics.EXTRA_COLUMNS))
     try:
         counts = metrics.read_counts(table).tolist()
         extras = [tuple(float(row[name]) for name in columns) for row in table]
@@ -173,12 +177,13 @@ def common_measurements(
 ) -> tuple[Float64[np.ndarray, "n measured"], Float64[np.ndarray, "n measured"]]:
     """Return the rows of these test photos in base and in head, as `metrics.by_photo` takes them.
 
-    The extra columns are left out unless each photo has them in both.
+    They hold the extra columns that both have, so that a newer commit is compared with an older one
+    in all that the older one measured.
     """
     sides = [[side.test[name] for name in names] for side in (base, head)]
-    complete = all(photo.extra for photos in sides for photo in photos)
+    common = min((len(photo.extra) for photos in sides for photo in photos), default=0)
     before, after = (
-        np.array([[*photo.counts, *(photo.extra if complete else ())] for photo in photos], float)
+        np.array([[*photo.counts, *photo.extra[:common]] for photo in photos], float)
         for photos in sides
     )
     return before, after

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petseg import files
-from petseg.data import labels, quantisation
+from petseg.data import arrays, labels, quantisation
 from petseg.data.arrays import Split
 from petseg.errors import UserError
 from petseg.evaluation import thresholds
@@ -35,11 +35,6 @@ def data_hash(*splits: Split) -> str:
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that compute."""
     return {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-
-
-def snapshot_rows(val: Split, count: int) -> list[int]:
-    """Return rows spread evenly over the validation split, for the animation."""
-    return [int(row) for row in np.linspace(0, len(val) - 1, min(count, len(val)))]
 
 
 def progress_line(row: EpochRow, timing: Timing, epochs: int, is_best: bool) -> str:
@@ -154,13 +149,13 @@ def follow_epochs(
 
     The first frame of the animation is the prediction before any training.
     """
-    from petseg.inference import segmenter
+    from petseg.inference import keras_engine
 
-    photos = np.asarray(val.photos[snapshot_rows(val, settings.snapshots)])
+    photos = np.asarray(val.photos[arrays.spread_rows(val, settings.snapshots)])
     if not state.frames:
-        state.frames.append(segmenter.probabilities(predictor, photos))
+        state.frames.append(keras_engine.levels(predictor, photos))
     for row, timing in epochs:
-        state.frames.append(segmenter.probabilities(predictor, photos))
+        state.frames.append(keras_engine.levels(predictor, photos))
         files.write_rows(log, Timing, state.timings)
         is_best = row is state.best_epoch
         print(progress_line(row, timing, settings.epochs, is_best), flush=True)
@@ -168,12 +163,12 @@ def follow_epochs(
 
 def best_threshold(model: "keras.Model", val: Split, settings: TrainParams) -> float:
     """Return the threshold with the highest validation IoU under the training's border policy."""
-    from petseg.inference import segmenter
+    from petseg.inference import keras_engine
 
     counts = np.zeros((len(labels.CLASSES), quantisation.LEVELS), np.int64)
     for start in range(0, len(val), settings.batch_size):
         batch = slice(start, start + settings.batch_size)
-        probabilities = segmenter.probabilities(model, np.asarray(val.photos[batch]))
+        probabilities = keras_engine.levels(model, np.asarray(val.photos[batch]))
         counts += thresholds.histogram(np.asarray(val.trimaps[batch]), probabilities)
     return thresholds.best_threshold(counts, settings.border)
 
@@ -209,7 +204,7 @@ def write_outputs(
     """Write model.keras, history.csv and snapshots.npz; the folder appears only when complete."""
     from petseg.model import keras_file
 
-    rows = snapshot_rows(val, settings.snapshots)
+    rows = arrays.spread_rows(val, settings.snapshots)
     with files.atomic_folder(folder) as partial:
         keras_file.save(model, description, partial / "model.keras")
         files.write_rows(partial / "history.csv", EpochRow, state.history)

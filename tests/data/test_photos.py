@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from petseg.data import photos
 
@@ -71,7 +71,7 @@ def test_an_animation_gives_its_first_frame() -> None:
     assert "animated" in picture.traits
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_is_turned_upright_by_its_exif(orientation: int, kind: str) -> None:
     upright = Image.new("RGB", (64, 32), (255, 255, 255))
@@ -85,7 +85,61 @@ def test_a_photo_is_turned_upright_by_its_exif(orientation: int, kind: str) -> N
     assert picture.pixels[2, 2, 1] < 90  # red
     assert picture.pixels[2, 13].min() > 200
     assert picture.pixels[13, 2].min() > 200
-    assert ("turned by EXIF" in picture.traits) == (orientation > 1)
+    assert ("turned by EXIF" in picture.traits) == (orientation > 1 and kind != "TIFF")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_a_photo_at_its_own_size_is_upright_and_its_header_tells_that_size(kind: str) -> None:
+    stored = Image.new("RGB", (64, 32), (255, 255, 255))
+    stored.paste((255, 0, 0), (0, 0, 32, 16))  # red at the top left, so at the top right upright
+    exif = stored.getexif()
+    exif[0x0112] = 6  # to be turned by 90° clockwise
+    data = encode(stored, kind, exif=exif)
+    assert photos.read_size(data) == photos.decode_full(data).size == (32, 64)
+    pixels = np.asarray(photos.decode_full(data))
+    assert pixels[4, 28, 1] < 90
+    assert pixels[4, 4].min() > 200
+    assert pixels[60, 28].min() > 200
+
+
+def test_a_photo_at_its_own_size_is_never_decoded_at_a_smaller_scale() -> None:
+    data = encode(Image.effect_noise((1600, 30), 90), "PNG")
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert np.array_equal(np.asarray(photos.decode_full(data)), expected)
+    jpeg = encode(Image.fromarray(expected), "JPEG")
+    assert photos.decode_full(jpeg).size == photos.read_size(jpeg) == (1600, 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "has_profile"),
+    [
+        *((kind, "RGB", True) for kind in ("JPEG", "PNG", "WEBP", "TIFF")),
+        *((kind, "RGBA", True) for kind in ("PNG", "WEBP", "TIFF")),
+        *((kind, "L", False) for kind in ("JPEG", "PNG", "TIFF")),
+        *((kind, "CMYK", False) for kind in ("JPEG", "TIFF")),
+    ],
+)
+def test_only_the_colour_profile_of_an_rgb_file_is_kept_at_its_own_size(
+    kind: str, mode: str, has_profile: bool
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.new(mode, (20, 10))
+    for options in ({}, {"exif": exif, "dpi": (72, 72)}):
+        data = encode(image, kind, icc_profile=profile, **options)
+        expected = {"icc_profile": profile} if has_profile else {}
+        assert photos.decode_full(data).info == expected
+        assert photos.decode_full(encode(image, kind, **options)).info == {}
+
+
+@pytest.mark.parametrize("length", [0, 40, 500])
+def test_a_truncated_photo_has_a_reason_at_its_own_size_as_well(length: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(noise), "PNG")[:length]
+    for decode in (photos.decode_full, photos.decode_full_trimap):
+        with pytest.raises(photos.UnusableError, match=r"cannot be decoded|not one channel"):
+            decode(data)
 
 
 def test_decoding_at_a_smaller_scale_differs_little_from_decoding_at_full_size() -> None:
@@ -135,6 +189,13 @@ def test_a_trimap_keeps_its_three_classes() -> None:
     values = np.repeat(np.repeat(np.array([[1, 2], [3, 2]], np.uint8), 8, axis=0), 8, axis=1)
     picture = photos.decode_trimap(encode(Image.fromarray(values), "PNG"), 4)
     assert picture.pixels.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 2, 2], [3, 3, 2, 2]]
+
+
+def test_a_trimap_at_its_own_size_keeps_every_pixel() -> None:
+    values = np.random.default_rng(0).integers(1, 4, (7, 11), dtype=np.uint8)
+    assert np.array_equal(photos.decode_full_trimap(encode(Image.fromarray(values), "PNG")), values)
+    with pytest.raises(photos.UnusableError, match="values outside 1 to 3: 0 to 3"):
+        photos.decode_full_trimap(encode(Image.fromarray(values * (values != 1)), "PNG"))
 
 
 @pytest.mark.parametrize("value", [0, 4, 255])

@@ -71,17 +71,67 @@ def test_boundary_scores_and_squared_errors_add_up_over_photos() -> None:
     assert values["brier"] == 0.1  # (0.5 + 1.5) / 20
 
 
+def test_metrics_at_full_size_are_of_summed_pixels_and_the_expected_ious_error_is_of_photos() -> (
+    None
+):
+    # The counts, the four extra columns as above, the expected IoU, and at the photos' own size
+    # the intersection and the union of the masks and of their bands.
+    first = [9, 0, 0, 0, 1, 0, 3, 4, 1.0, 0.5, 0.7, 30, 40, 2, 4]  # IoU 9/10
+    second = [0, 1, 0, 0, 0, 9, 1, 6, 0.5, 1.5, 0.4, 50, 60, 1, 8]  # IoU 0/1
+    values = metrics.from_photos(np.array([first, second]))
+    assert values["native_iou"] == 0.8  # (30 + 50) / (40 + 60)
+    assert values["native_boundary_iou"] == 0.25  # (2 + 1) / (4 + 8)
+    assert values["expected_iou_error"] == 0.3  # (|0.7 − 0.9| + |0.4 − 0|) / 2
+    assert (values["boundary_iou"], values["brier"]) == (0.4, 0.1)  # as without these columns
+
+
+def test_the_intervals_of_the_new_metrics_are_of_resampled_photos(tmp_path: Path) -> None:
+    # Two photos of 1 pixel, the first right and sure, the second wrong and sure of itself.
+    trimaps = np.array([[[1]], [[1]]], np.uint8)
+    probabilities = np.array([[[255]], [[0]]], np.uint8)
+    native = np.array([[4, 4, 1, 1], [0, 12, 0, 3]])
+    measured = scores.measure(trimaps, probabilities, native, 0.5)
+    assert measured.expected_ious.tolist() == [1, 1]  # an empty mask, of which all is sure
+    assert measured.expected_iou_correlation() == 0
+    by_key = {score.metric: score for score in scores.scores(measured)}
+    native_iou, error = by_key["native_iou"], by_key["expected_iou_error"]
+    assert (native_iou.value, native_iou.low, native_iou.high) == (0.25, 0, 1)  # 4 / 16
+    assert (error.value, error.low, error.high) == (0.5, 0, 1)  # (0 + 1) / 2
+    assert by_key["native_boundary_iou"].value == 0.25
+    assert "expected_iou_correlation" not in by_key
+
+
+def test_the_correlation_is_of_the_expected_and_the_true_iou_of_each_photo() -> None:
+    # Three photos of pet alone, of which the mask has all, the upper half and nothing: IoU 1, 0.5, 0.
+    # A pixel that is not in the mask has a probability of 0.2, so the expected IoUs are 1,
+    # 8 / (8 + 8 · 0.2) = 0.8333, and 0.
+    trimaps = np.ones((3, 4, 4), np.uint8)
+    probabilities = np.full((3, 4, 4), 255, np.uint8)
+    probabilities[1, 2:] = probabilities[2] = 51
+    measured = scores.measure(trimaps, probabilities, np.ones((3, 4), np.int64), 0.5)
+    assert measured.expected_ious.tolist() == [1, pytest.approx(8 / 9.6), 0]
+    assert measured.expected_iou_correlation() == pytest.approx(1)
+    # Its error is (0 + 0.3333 + 0) / 3.
+    assert metrics.from_photos(measured.per_image())["expected_iou_error"] == 0.1111
+
+
 def test_the_registry_has_each_key_of_metrics_json_and_no_other(tmp_path: Path) -> None:
     square, mask = (np.repeat(array, 2, axis=1) for array in (TRIMAP, PREDICTION))  # 4×4 pixels
     probabilities = np.where(mask, 200, 50).astype(np.uint8)
-    measured = scores.measure(square, probabilities, threshold=0.5)
+    native = np.array([[3, 6, 1, 2]])
+    measured = scores.measure(square, probabilities, native, threshold=0.5)
     index = [Photo("a", "x", "cat", 4, 4, "", "")]
     tables.write_scores(tmp_path, index, measured, official=False)
     written = files.read_json(tmp_path / "metrics.json")
     assert list(written) == [*metrics.METRICS, "official_data"]
-    assert written["iou"] == 0.5
+    assert (written["iou"], written["native_iou"], written["native_boundary_iou"]) == (0.5,) * 3
+    columns = list(files.read_csv(tmp_path / "per_image.csv")[0])
+    assert columns == ["name", "breed", "species", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
 
     with_interval = {key for key, metric in metrics.METRICS.items() if metric.has_interval}
-    assert with_interval <= {row["metric"] for row in files.read_csv(tmp_path / "intervals.csv")}
+    rows = {row["metric"] for row in files.read_csv(tmp_path / "intervals.csv")}
+    assert with_interval <= rows
+    assert set(metrics.METRICS) - with_interval == {"expected_iou_correlation"}
+    assert "expected_iou_correlation" not in rows
     paired = {key for key, metric in metrics.METRICS.items() if metric.has_paired_interval}
     assert paired == set(metrics.from_photos(measured.per_image()))

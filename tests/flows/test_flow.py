@@ -82,6 +82,7 @@ def test_the_whole_pipeline_is_a_task_per_stage_with_logs_and_artifacts(
 ) -> None:
     monkeypatch.chdir(repo)
     replace(repo / "params.yaml", "epochs: 2", "epochs: 3")
+    replace(repo / "params.yaml", "snapshots: 2\n  seed: 3", "snapshots: 2\n  seed: 4")
     output = call(server, "petseg", "run")
     assert output.splitlines()[-1].startswith("download unchanged, preprocess unchanged, train ran")
     run = server.last_run()
@@ -89,6 +90,7 @@ def test_the_whole_pipeline_is_a_task_per_stage_with_logs_and_artifacts(
         "download": "Unchanged",
         "preprocess": "Unchanged",
         "train": "Ran",
+        "export": "Ran",
         "evaluate": "Ran",
         "report": "Ran",
     }
@@ -97,7 +99,7 @@ def test_the_whole_pipeline_is_a_task_per_stage_with_logs_and_artifacts(
     assert "git add" not in lines
     artifacts = server.artifacts(run)
     plan = json.loads(artifacts["plan"]["data"])
-    assert plan[2]["because"] == "train.epochs 2 → 3"
+    assert plan[2]["because"] == "train.epochs 2 → 3; train.seed 3 → 4"
     assert [row["outcome"] for row in json.loads(artifacts["stages"]["data"])][:3] == [
         "Unchanged",
         "Unchanged",

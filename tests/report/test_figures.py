@@ -49,6 +49,19 @@ def test_a_plot_drawn_twice_has_the_same_bytes_and_names_its_axes() -> None:
         assert f">{text}<" in svg
 
 
+def test_the_plot_of_doubtful_masks_marks_its_rows_and_has_the_same_bytes_again() -> None:
+    rows = [
+        {"reviewed": "0.0", "bad_found": "0.0"},
+        {"reviewed": "0.05", "bad_found": "0.5"},
+        {"reviewed": "1.0", "bad_found": "1.0"},
+    ]
+    svg = plots.confidence(rows, rows[1:2])
+    assert svg == plots.confidence(rows, rows[1:2])
+    assert svg != plots.confidence(rows, rows[2:])
+    for text in ("share of the bad masks", "by chance", "5 %"):
+        assert f">{text}<" in svg
+
+
 def test_a_confusion_matrix_shows_the_share_of_every_cell() -> None:
     rows = [
         {"truth": truth, "predicted": predicted, "share": share}

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from petseg import files
 from petseg.data import arrays, quantisation
 from petseg.data.labels import BACKGROUND, BORDER, PET
 from petseg.evaluation import metrics
 from petseg.report import content, gallery, render
-from tests.conftest import run_in
+from tests.conftest import replace, run_in
 from tests.report.browser import Page, opened
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -180,20 +181,30 @@ def test_without_javascript_there_are_photos_and_every_number(browser: Page, rep
     assert f"{iou:.4f}" in names
 
 
+FOLDERS = ("data/arrays", "data/model", "data/export", "data/predictions", "reports")
+
+
+def copy_folders(repo: Path, folder: Path) -> None:
+    """Copy what the stage report reads into a folder."""
+    for name in FOLDERS:
+        shutil.copytree(repo / name, folder / name)
+
+
+def write_report(repo: Path, folder: Path) -> None:
+    """Run the stage report on the copies in a folder."""
+    run_in(repo, "python", "-m", "stages.report", *(str(folder / name) for name in FOLDERS))
+
+
 def test_names_with_markup_in_them_are_shown_as_text(
     browser: Page, repo: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(repo / "data", tmp_path / "data")
-    shutil.copytree(repo / "reports", tmp_path / "reports")
-    shutil.copy(repo / "params.yaml", tmp_path)
+    copy_folders(repo, tmp_path)
     row = arrays.read_index(tmp_path / "data/arrays/test")[0]
     for path in [tmp_path / "data/arrays/test/index.csv", *(tmp_path / "reports").glob("*.csv")]:
         text = path.read_text().replace(row.name, MARKUP)
         path.unlink()
         path.write_text(text.replace(row.breed, f"{MARKUP}|`"))
-    folders = ("data/arrays", "data/model", "data/predictions", "reports")
-    command = ("python", "-m", "stages.report", *(str(tmp_path / name) for name in folders))
-    run_in(repo, *command)
+    write_report(repo, tmp_path)
     browser.complaints.clear()
     browser.open(tmp_path / "reports/report.html")
     browser.until("!document.getElementById('gallery').hidden")
@@ -232,6 +243,7 @@ def test_the_page_takes_levels_and_shades_from_their_owners(report: Page) -> Non
 
 
 OUTPUTS = ("reports/report.html", "reports/model_card.md", "reports/figures")
+PAGE_AND_CARD = ("report.html", "model_card.md")
 
 
 def output_bytes(folder: Path) -> dict[str, bytes]:
@@ -252,22 +264,24 @@ def test_the_report_has_equal_bytes_at_another_path_and_commit_and_without_logs(
     for folder in (repo, copy):
         run_in(folder, "dvc", "repro", "--force", "--single-item", "report")
         assert run_in(folder, "git", "status", "--porcelain") == ""
-    assert len(output_bytes(repo)) == 12
+    assert len(output_bytes(repo)) == 13
     assert output_bytes(repo) == output_bytes(copy)
 
 
 def test_page_and_card_name_what_made_the_model_by_its_content(repo: Path) -> None:
     data = files.read_json(repo / "reports/data.json")
     model = data["model"]
-    rows = content.model_rows(data, official=False, model_sha256="0a1b")
+    paths = [repo / "data/model/model.keras", repo / "data/export/model.onnx"]
+    rows = content.model_rows(data, official=False, model_files=paths)
     assert rows["recipe"] == "tiny"
     assert rows["official data"] == "no"
     assert rows["epoch"] == f"{model['epoch']}, the best on validation"
-    assert rows["model.keras"] == "SHA-256 0a1b"
+    assert rows["refinement of the masks"] == "none"
     html = (repo / "reports/report.html").read_text()
-    digest = files.sha256(repo / "data/model/model.keras")
     card = (repo / "reports/model_card.md").read_text()
-    assert f"SHA-256 {digest}" in html
+    for path in paths:
+        assert rows[path.name] == f"SHA-256 {files.sha256(path)}"
+        assert rows[path.name] in html
     for text in (html, card):
         assert model["data_sha256"] in text
         assert f"{model['threshold']:.4f}" in text
@@ -279,6 +293,167 @@ def test_page_and_card_name_what_made_the_model_by_its_content(repo: Path) -> No
 def test_the_example_of_the_model_card_runs(repo: Path) -> None:
     card = (repo / "reports/model_card.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
-    photos = "import numpy as np\nphotos = np.zeros((3, 32, 32, 3), np.uint8)\n"
-    output = run_in(repo, "python", "-c", f"{photos}{example}print(masks.dtype, masks.shape)")
-    assert output.splitlines()[-1] == "bool (3, 32, 32)"
+    Image.new("RGB", (48, 64), "orange").save(repo / "photo.jpg")
+    statement = "print(mask.dtype, mask.shape, cutout.mode, cutout.size, 0 <= expected_iou <= 1)"
+    output = run_in(repo, "python", "-c", f"{example}{statement}")
+    assert output.splitlines()[-1] == "bool (64, 48) RGBA (48, 64) True"
+
+
+def cell_texts(report: Page, heading: str) -> list[list[str]]:
+    """Return the texts of the rows of the first table after a heading."""
+    tables = "[...document.querySelectorAll('h1, h2, h3, table')]"
+    start = f"{tables}.findIndex(it => it.textContent === {json.dumps(heading)})"
+    table = f"{tables}.slice({start}).find(it => it.rows)"
+    rows: list[list[str]] = report.js(
+        f"[...{table}.rows].map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    return rows
+
+
+def test_the_table_of_doubtful_masks_has_the_numbers_of_the_csv(report: Page, repo: Path) -> None:
+    curve = {row["reviewed"]: row for row in files.read_csv(repo / "reports/confidence.csv")}
+    expected = [
+        [
+            f"{percent} % ({photos})",
+            f"{100 * float(curve[share]['bad_found']):.1f} %",
+            f"{float(curve[share]['expected_iou']):.4f}" if photos else "–",
+            f"{float(curve[share]['image_iou']):.4f}",
+        ]
+        # of 4 photos, 5 and 10 % round to no photo, and 20 % to one
+        for percent, share, photos in ((5, "0.05", 0), (10, "0.1", 0), (20, "0.2", 1))
+    ]
+    assert cell_texts(report, "How sure each mask is")[1:] == expected
+    assert report.complaints == []
+
+
+def test_page_and_card_say_what_the_expected_iou_is_worth(repo: Path) -> None:
+    html, card = ((repo / f"reports/{name}").read_text() for name in PAGE_AND_CARD)
+    numbers, data = (files.read_json(repo / f"reports/{name}.json") for name in ("metrics", "data"))
+    intervals = {row["metric"]: row for row in files.read_csv(repo / "reports/intervals.csv")}
+    low, high = (float(intervals["expected_iou_error"][end]) for end in ("low", "high"))
+    assert f"(95 % interval {low:.4f} to {high:.4f}). The rank" in html
+    for text in (html, card):
+        assert f"by {numbers['expected_iou_error']:.4f} on average" in text
+        assert f"{numbers['expected_iou_correlation']:.4f}" in text
+        assert "under 0.8" in text
+    assert data["test"]["bad_masks"] > 0
+    assert f"{data['test']['bad_masks']} of the 4 masks" in html
+    assert f"Of the {data['test']['bad_masks']} bad masks" in card
+
+
+def test_without_a_bad_mask_page_and_card_say_so_and_show_no_share(
+    repo: Path, tmp_path: Path
+) -> None:
+    copy_folders(repo, tmp_path)
+    shutil.rmtree(tmp_path / "reports/figures")
+    reports = tmp_path / "reports"
+    bad_masks = files.read_json(reports / "data.json")["test"]["bad_masks"]
+    replace(reports / "data.json", f'"bad_masks": {bad_masks}', '"bad_masks": 0')
+    curve = files.read_csv(reports / "confidence.csv")
+    rows = [list((row | {"bad_found": "1.0"}).values()) for row in curve]
+    files.write_csv(reports / "confidence.csv", list(curve[0]), rows)
+    write_report(repo, tmp_path)
+    for name in PAGE_AND_CARD:
+        text = (reports / name).read_text()
+        section = text[text.index("How sure each mask is") :].split("<h2>Data", 1)[0]
+        section = section.split("### Calibration", 1)[0]
+        assert "No test photo has a bad mask" in section
+        assert "100.0 %" not in section
+        assert "<table" not in section
+        assert "<img" not in section
+    assert not (reports / "figures/confidence.svg").exists()
+    assert (repo / "reports/figures/confidence.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("larger_photos", "native_iou", "sentence"),
+    [
+        (0, 0.9, "No test photo is larger than the network's input of 128 pixels, so the numbers"),
+        (0, 0.8, "No test photo is larger than the network's input of 128 pixels, but some are"),
+        (1, 0.8, "1 of the 3,669 test photos is larger than the network's input of 128 pixels;"),
+        (3000, 0.8, "3,000 of the 3,669 test photos are larger than the network's input of 128"),
+        (3669, 0.8, "All 3,669 test photos are larger than the network's input of 128 pixels;"),
+    ],
+)
+def test_a_sentence_says_how_many_photos_are_larger_than_the_input(
+    larger_photos: int, native_iou: float, sentence: str
+) -> None:
+    data = {
+        "model": {"image_size": 128},
+        "splits": {"test": {"photos": 3669}},
+        "test": {"larger_than_input": larger_photos},
+    }
+    numbers = {"iou": 0.9, "native_iou": native_iou}
+    assert content.full_size_sentence(data, numbers).startswith(sentence)
+
+
+def test_page_and_card_have_the_numbers_at_full_size(report: Page, repo: Path) -> None:
+    card = (repo / "reports/model_card.md").read_text()
+    numbers = files.read_json(repo / "reports/metrics.json")
+    rows = {
+        cells[0].split("\n")[0]: cells[1]
+        for cells in cell_texts(report, report.js("document.querySelector('h1').textContent"))
+    }
+    for key in ("native_iou", "native_boundary_iou"):
+        assert rows[metrics.METRICS[key].title] == f"{numbers[key]:.4f}"
+        assert f"| {key} | {numbers[key]:.4f} |" in card
+    sentence = "All 4 test photos are larger than the network's input of 32 pixels"
+    assert sentence in report.js("document.body.innerText")
+    assert sentence in card
+
+
+def test_the_table_of_the_exported_model_has_the_numbers_of_the_csv(
+    report: Page, repo: Path
+) -> None:
+    reference, *exports = files.read_csv(repo / "reports/export.csv")
+    header, *rows = cell_texts(report, "The exported model")
+    assert header == ["", "model.onnx", "model-int8.onnx"]
+    cells = dict(zip((row[0] for row in rows), (row[1:] for row in rows), strict=True))
+    for column, row in enumerate(exports):
+        path = repo / "data/export" / header[column + 1]
+        assert cells["size"][column] == f"{path.stat().st_size / 1e6:.2f} MB"
+        assert cells["IoU"][column] == f"{float(row['iou']):.4f}"
+        for name, key in (
+            ("change of the IoU", "iou_change"),
+            ("largest change of a probability", "largest_difference"),
+        ):
+            assert "e" not in cells[name][column]
+            assert as_number(cells[name][column]) == float(row[key])
+        low, high = cells["its 95 % interval"][column].split(" to ")
+        assert (as_number(low), as_number(high)) == (float(row["low"]), float(row["high"]))
+        share = as_number(
+            cells["pixels that change side of the threshold"][column].removesuffix(" %")
+        )
+        assert share == pytest.approx(100 * float(row["changed_pixels"]), rel=0.05)
+    text = report.js("document.body.innerText")
+    assert f"model.keras, which has an IoU of {float(reference['iou']):.4f}" in text
+
+
+def test_the_card_names_the_files_and_what_eight_bits_cost(repo: Path) -> None:
+    card = (repo / "reports/model_card.md").read_text()
+    row = files.read_csv(repo / "reports/export.csv")[2]
+    change, low, high = (render.decimal(row[key]) for key in ("iou_change", "low", "high"))
+    assert f"its test IoU changes by {change} (95 % interval {low} to {high})" in card
+    for name in ("export/model.onnx", "export/model-int8.onnx", "model/model.keras"):
+        size = (repo / "data" / name).stat().st_size / 1e6
+        assert re.search(rf"^\| `data/{name}` \| .* \| {size:.2f} MB \|$", card, re.MULTILINE)
+
+
+def as_number(text: str) -> float:
+    """Return the number in a text that has the sign − before negative ones."""
+    return float(text.replace("−", "-"))
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        ("1e-05", 6, "0.00001"),
+        ("-0.000944", 6, "−0.000944"),
+        ("0.0", 6, "0"),
+        ("-0.0", 6, "0"),
+        (0.572917, 2, "0.57"),
+        (100.0, 2, "100"),
+    ],
+)
+def test_a_number_for_people_has_no_exponent(value: float | str, digits: int, text: str) -> None:
+    assert render.decimal(value, digits) == text

@@ -101,6 +101,45 @@ def test_photos_are_joined_with_their_content_by_name() -> None:
     ]
 
 
+EXTRA = "boundary_intersection,boundary_union,boundary_f_2px,squared_error"
+NATIVE = "native_intersection,native_union,native_boundary_intersection,native_boundary_union"
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "extra"),
+    [
+        ("", "", ()),
+        (f",{EXTRA}", ",1,2,0.5,3.5", (1, 2, 0.5, 3.5)),
+        # Only the longest prefix counts: without the expected IoU what follows has no place.
+        (f",{EXTRA},{NATIVE}", ",1,2,0.5,3.5,4,5,6,7", (1, 2, 0.5, 3.5)),
+        (
+            f",{EXTRA},expected_iou,{NATIVE}",
+            ",1,2,0.5,3.5,0.9,4,5,6,7",
+            (1, 2, 0.5, 3.5, 0.9, 4, 5, 6, 7),
+        ),
+    ],
+)
+def test_a_photo_has_as_many_of_the_extra_columns_as_its_commit_measured(
+    columns: str, cells: str, extra: tuple[float, ...]
+) -> None:
+    table = f"{HEADER.strip()}{columns}\na,Smoke,cat,1,2,3,4,5,6{cells}\n"
+    assert read(**{"reports/per_image.csv": table}).test["a"].extra == extra
+
+
+def test_an_older_commit_and_a_newer_one_are_compared_in_what_both_measured() -> None:
+    rows = ("a,Smoke,cat,1,2,3,4,5,6,1,2,0.5,3.5", "a,Smoke,cat,2,1,3,4,5,6,2,2,1,3,0.9,4,5,6,7")
+    headers = (f"{HEADER.strip()},{EXTRA}", f"{HEADER.strip()},{EXTRA},expected_iou,{NATIVE}")
+    old, new = (
+        read(**{"reports/per_image.csv": f"{header}\n{row}\n"})
+        for header, row in zip(headers, rows, strict=True)
+    )
+    before, after = results.common_measurements(old, new, ["a"])
+    assert before.tolist() == [[1, 2, 3, 4, 5, 6, 1, 2, 0.5, 3.5]]
+    assert after.tolist() == [[2, 1, 3, 4, 5, 6, 2, 2, 1, 3]]
+    _, complete = results.common_measurements(new, new, ["a"])
+    assert complete.tolist() == [[2, 1, 3, 4, 5, 6, 2, 2, 1, 3, 0.9, 4, 5, 6, 7]]
+
+
 def test_a_per_image_csv_with_other_columns_gives_no_photos() -> None:
     assert read(**{"reports/per_image.csv": "name,iou\na,0.5\n"}).test == {}
 

@@ -89,6 +89,29 @@ def test_boundary_and_brier_scores_of_both_are_judged_and_less_may_be_better() -
     assert by_name["boundary_f_2px"].verdict == Verdict.UNCLEAR
 
 
+def test_metrics_at_full_size_and_of_the_expected_iou_are_judged_if_both_have_them() -> None:
+    # The photos have an IoU of 0.93 to 0.97, in the mean 0.95: to expect 0.9 is wrong by 0.05.
+    shared = (50, 100, 0.5, 20)
+    base = with_extra(BASE, (*shared, 0.9, 300, 400, 30, 100))
+    head = with_extra(BASE, (*shared, 0.8, 340, 400, 20, 100))
+    by_name = {change.name: change for change in compare.compare(base, head).metrics}
+    expected = {
+        "native_iou": (0.75, 0.85, Verdict.BETTER),
+        "native_boundary_iou": (0.3, 0.2, Verdict.WORSE),
+        "expected_iou_error": (0.05, 0.15, Verdict.WORSE),
+        "brier": (0.1, 0.1, Verdict.UNCLEAR),
+    }
+    for name, values in expected.items():
+        change = by_name[name]
+        assert (change.base, change.head, change.verdict) == values
+        assert change.low is not None
+
+    older = with_extra(BASE, shared)
+    by_name = {change.name: change for change in compare.compare(older, head).metrics}
+    assert by_name["brier"].verdict == by_name["boundary_iou"].verdict == Verdict.UNCLEAR
+    assert (by_name["native_iou"].base, by_name["native_iou"].verdict) == (None, None)
+
+
 def test_a_metric_that_base_lacks_has_no_verdict() -> None:
     by_name = {
         change.name: change
@@ -295,7 +318,7 @@ def test_a_limit_on_another_metric_is_refused_with_the_names_of_those_allowed(ke
     assert str(raised.value) == (
         f"main: params.yaml: gate.{key} is unknown; known: iou, dice, accuracy, precision, recall, "
         "mean_iou, image_iou, iou_border_background, iou_border_ignored, boundary_iou, "
-        "boundary_f_2px, brier"
+        "boundary_f_2px, brier, native_iou, native_boundary_iou, expected_iou_error"
     )
 
 
