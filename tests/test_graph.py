@@ -100,6 +100,7 @@ WINGS = {  # what each wing of the library may import of the others
     "data": set(),
     "model": {"data"},
     "inference": {"data", "model"},
+    "prediction": {"data", "inference"},
     "training": {"data", "model", "inference", "evaluation"},
     "evaluation": {"data", "model", "inference"},
     "report": {"data", "evaluation"},

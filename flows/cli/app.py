@@ -4,14 +4,16 @@
 # command or its help is needed, and a command imports DVC, Prefect and the like in its function.
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 
-from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, ValidationError
 from cyclopts.exceptions import UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 from petseg import command
+from petseg.errors import UserError
 
 WRONG_COMMAND_LINE = 2
 
@@ -45,6 +47,13 @@ COMMANDS = {
         "flows.cli.run:serve": """
             petseg serve --cron "0 3 * * 1"       # run every Monday at three, UTC
             petseg serve --cron "0 3 * * 1" --timezone Europe/Berlin --propose
+            """,
+    },
+    "Masks": {
+        "flows.cli.predict:predict": """
+            petseg predict photo.jpg              # photo.mask.png beside it
+            petseg predict photos/ --out masks/ --kind cutout --kind overlay
+            petseg predict - < in.jpg > out.png   # standard input and output
             """,
     },
     "Changes": {
@@ -123,13 +132,27 @@ def explain(error: CycloptsError) -> str:
         fault = f"too many arguments: {' '.join(error.unused_tokens)}"
     elif isinstance(error, MissingArgumentError) and error.argument:
         fault = f"a value for {error.argument.name} is missing"
+    elif isinstance(error, ValidationError):
+        fault = error.exception_message
     else:
         fault = str(error).rstrip(".")
     return f"{fault}; see `{' '.join(['petseg', *(error.command_chain or ()), '--help'])}`"
 
 
+def packages_of_pipeline() -> set[str]:
+    """Return the packages that the extra `pipeline` names, each by the first part of its name."""
+    from importlib import metadata
+
+    lines = metadata.requires("petseg") or []
+    return {re.split(r"\W", line)[0] for line in lines if 'extra == "pipeline"' in line}
+
+
 def run_command(args: Sequence[str]) -> None:
-    """Run the command that the arguments name; a wrong command line ends with exit code 2."""
+    """Run the command that the arguments name; a wrong command line ends with exit code 2.
+
+    Raises:
+        UserError: the command needs a package of the extra `pipeline` that is not installed.
+    """
     app = build_app()
     if not args or args[0].startswith("-"):
         list(app.subapps)  # imports the commands: their docstrings are the sentences of the help
@@ -141,6 +164,14 @@ def run_command(args: Sequence[str]) -> None:
     except CycloptsError as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(WRONG_COMMAND_LINE)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in packages_of_pipeline():
+            raise
+        raise UserError(
+            f"`petseg {args[0]}` needs the package {package}, which this installation lacks: "
+            'install petseg with its extra, `pip install "petseg[pipeline]"`'
+        ) from error
 
 
 def main(args: Sequence[str] | None = None) -> None:

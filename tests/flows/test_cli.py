@@ -123,6 +123,29 @@ def test_every_example_is_a_command_line_that_is_accepted(example: str) -> None:
         ("seeds -n3", "seeds", {"count": 3}),
         ("check-params --recipe oxford", "check_params", {"recipe": "oxford"}),
         ("use oxford", "use", {"recipe": "oxford"}),
+        ("predict cat.jpg", "predict", {"photo": ("cat.jpg",)}),
+        (
+            "predict - in/ --kind mask --kind cutout --format=webp --model m.onnx --json",
+            "predict",
+            {
+                "photo": ("-", "in/"),
+                "kinds": ("mask", "cutout"),
+                "file_format": "webp",
+                "model": Path("m.onnx"),
+                "json": True,
+            },
+        ),
+        (
+            "predict --list - --out out --doubtful 0.8 --shard 3/64 --overwrite",
+            "predict",
+            {
+                "list_file": "-",
+                "out": Path("out"),
+                "doubtful": 0.8,
+                "shard": "3/64",
+                "overwrite": True,
+            },
+        ),
     ],
 )
 def test_options_and_arguments_reach_their_command(
@@ -133,13 +156,15 @@ def test_options_and_arguments_reach_their_command(
 
 WRONG = {
     "": "Usage: petseg COMMAND",
-    "trian": "error: trian is unknown; commands: check-params, use, recipes, plan, run, serve, review, gate",
+    "trian": "error: trian is unknown; commands: check-params, use, recipes, plan, run, serve, predict, review, gate",
     "--recipes": "error: --recipes is unknown; options: --help, -h, --version",
     "plan --jsn": "error: --jsn is unknown; options: --json, --force, --help; see `petseg plan --help`",
     "use": "error: a value for RECIPE is missing; see `petseg use --help`",
     "serve": "error: a value for --cron is missing; see `petseg serve --help`",
     "run --recipe": "error: a value for --recipe is missing; see `petseg run --help`",
     "gate a b c": "error: too many arguments: c; see `petseg gate --help`",
+    "predict cat.jpg --outt x": "error: --outt is unknown",
+    "predict cat.jpg --kind masks": "error: Invalid value \"masks\" for --kind. Choose from: ",
     "seeds -n five": "error: Invalid value for -n: unable to convert \"five\" into int; see `petseg seeds --help`",
 }  # fmt: skip
 
@@ -253,6 +278,7 @@ def test_bash_completes_commands_options_and_files(
     assert completions("petseg", "") == set(COMMANDS)
     assert completions("petseg", "se") == {"serve", "seeds"}
     assert completions("petseg", "run", "--pro") == {"--propose"}
+    assert completions("petseg", "predict", "--do") == {"--doubtful"}
     assert completions("petseg", "review", "main", "--html", "pa") == {"page.html"}
 
 
