@@ -1,15 +1,18 @@
 """What `make` does with the environment, and what a wheel of the project contains."""
 
+import email
 import shutil
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT, copy_parts, run_in
 
 PACKAGES = ("flows", "petseg", "stages")
+SUFFIXES = {".py", ".typed", ".j2", ".js", ".css"}
 
 
 @pytest.fixture
@@ -42,18 +45,45 @@ def test_make_works_with_a_linked_environment_that_is_up_to_date(linked: Path) -
     assert (linked / ".venv/file").read_text() == "of somebody"
 
 
-def test_a_wheel_has_every_package_template_script_and_style(tmp_path: Path) -> None:
-    source = tmp_path / "source"  # the build leaves files beside pyproject.toml
+def build_wheel(folder: Path) -> Path:
+    """Build a wheel of the project in a folder, without the network, and return its path."""
+    source = folder / "source"  # The build leaves files beside pyproject.toml.
     copy_parts((*PACKAGES, "pyproject.toml", "README.md", "LICENSE"), source)
-    options = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path))
+    options = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder))
     run_in(source, sys.executable, "-m", "pip", "wheel", "--quiet", *options, ".")
-    (wheel,) = tmp_path.glob("petseg-*.whl")
-    contents = set(zipfile.ZipFile(wheel).namelist())
+    (wheel,) = folder.glob("petseg-*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of the project."""
+    return zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel")))
+
+
+def test_a_wheel_has_every_package_template_script_and_style(wheel: zipfile.ZipFile) -> None:
+    contents = set(wheel.namelist())
     expected = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".j2", ".js", ".css")
+        if path.suffix in SUFFIXES
     }
-    assert {Path(name).suffix for name in expected} == {".py", ".j2", ".js", ".css"}
+    assert {Path(name).suffix for name in expected} == SUFFIXES
     assert {name for name in contents if ".dist-info/" not in name} == expected
+
+
+def test_the_metadata_of_a_wheel_separate_what_predicting_needs_from_the_extras(
+    wheel: zipfile.ZipFile,
+) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(name))
+    requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    base = {requirement.name for requirement in requirements if not requirement.marker}
+    assert metadata.get_all("Provides-Extra") == ["pipeline", "dev"]
+    assert {"numpy", "onnxruntime", "pillow", "cyclopts"} <= base
+    assert {"tensorflow", "prefect", "dvc"} <= {
+        requirement.name
+        for requirement in requirements
+        if requirement.marker and requirement.marker.evaluate({"extra": "pipeline"})
+    }
