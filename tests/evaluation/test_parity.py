@@ -87,7 +87,7 @@ def test_an_export_that_differs_by_more_than_a_ten_thousandth_is_refused(
 ) -> None:
     export.check_parity(table(0.9001, 1e-4))
     assert capsys.readouterr().out == (
-        "test IoU 0.9001; a probability differs from Keras's by at most 0.25; int8: 0.8000\n"
+        "test IoU 0.9001; a probability differs from Keras's by at most about 0.25; int8: 0.8000\n"
     )
     for iou, change in ((0.89989, -1.1e-4), (0.90011, 1.1e-4)):
         with pytest.raises(UserError) as refused:
