@@ -155,10 +155,10 @@ def check_target(photos: "Sequence[Source]", target: "Target") -> None:
     Raises:
         UserError: one line that names the option and the remedy.
     """
+    from petseg.prediction.sources import STDIN, SUFFIXES
+
     if target.doubtful is not None and not 0 <= target.doubtful <= 1:
         raise UserError(f"--doubtful is {target.doubtful:g}; allowed: 0 to 1")
-    from petseg.prediction.sources import SUFFIXES
-
     if target.out and target.out.suffix.lower() in SUFFIXES and not target.out.is_dir():
         raise UserError(
             f"--out names a folder, and {target.out} looks like a file; to name the file of one "
@@ -170,26 +170,24 @@ def check_target(photos: "Sequence[Source]", target: "Target") -> None:
         raise UserError("--doubtful needs --out FOLDER, in which it makes the folder doubtful")
     if any(not source.named for source in photos):
         raise UserError("the outputs of a folder, a pattern or a list need --out FOLDER")
-    if any(source.location == "-" for source in photos) and len(target.kinds) > 1:
+    if any(source.location == STDIN for source in photos) and len(target.kinds) > 1:
         raise UserError("standard output takes one --kind; for several name --out FOLDER")
 
 
 def stored(outcomes: "Iterable[Outcome]", table: "Table | None") -> "Iterator[Outcome]":
     """Yield the outcomes, each of them stored in the table first; write the table at the end."""
+    from petseg.prediction.batch import write_errors
+
     if table is None:
         yield from outcomes
         return
     try:
-        for outcome in outcomes:
-            if not outcome.from_earlier_run:
-                table.add(outcome.result)
-            yield outcome
-        table.finish()
-    except OSError as error:
-        raise UserError(
-            f"{table.path} cannot be written: {error.strerror}; run the same command again when "
-            "it can: what is done stays"
-        ) from error
+        with write_errors(table.path):
+            for outcome in outcomes:
+                if not outcome.from_earlier_run:
+                    table.add(outcome.result)
+                yield outcome
+            table.finish()
     finally:
         table.close()
 
@@ -203,9 +201,10 @@ def show(
     each photo that was named, or for every photo as JSON. Everything else goes to standard error.
     """
     from petseg import progress
+    from petseg.prediction.sources import STDIN
 
     counts: Counter[str] = Counter()
-    piped = target.out is None and any(source.location == "-" for source in photos)
+    piped = target.out is None and any(source.location == STDIN for source in photos)
     text = sys.stderr if piped else sys.stdout
     with progress.bar("predicting", len(photos)) as bar:
         for outcome in outcomes:
