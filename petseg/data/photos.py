@@ -1,6 +1,7 @@
 """Decode a photo or a trimap to an array of a given size, or give the reason why it cannot be used."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ from petseg.data.labels import BORDER, PET
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 ANIMATED = ("GIF", "PNG", "WEBP")
 MAX_PIXELS = 89_000_000  # just below Pillow's limit, where it warns; at twice that it raises
-DECODING_ERRORS = (OSError, SyntaxError, ValueError)  # raised by Pillow and simplejpeg
+MAX_SCANS = 100  # of a progressive JPEG; usual ones have about ten
+MAX_SEGMENTS = 20_000  # of a JPEG; each has at most 64 KB
+JPEG_START = b"\xff\xd8"
+JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those with a length, and the end
+END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA
 MODE_NAMES = {"L": "grey", "P": "palette", "RGBA": "alpha", "LA": "alpha", "1": "black and white"}
 
 
@@ -121,18 +126,47 @@ def decoding_errors(kind: str) -> Iterator[None]:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableError(f"{kind} has too many pixels: more than {MAX_PIXELS:,}") from error
-    except DECODING_ERRORS as error:
-        # Pillow's texts may hold an object's address, which differs from run to run.
-        text = " ".join(str(error).split("<")[0].split())
+    except UnusableError:
+        raise
+    except Exception as error:
+        # Most are OSError, SyntaxError or ValueError, but damaged bytes can cause any other, such
+        # as struct.error. Pillow's texts may hold an object's address, which differs from run to run.
+        text = " ".join(str(error).split("<")[0].split()) or type(error).__name__
         raise UnusableError(f"{kind} cannot be decoded: {text}") from error
 
 
 def open_header(data: bytes) -> Image.Image:
     """Return the picture with only its header read."""
+    check_scans(data)
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
     return image
+
+
+def check_scans(data: bytes) -> None:
+    """Refuse the bytes of a JPEG with too many scans; any other file passes.
+
+    A scan of a progressive JPEG can be a few bytes and refine every pixel, so a file of some
+    megabytes can keep a core busy for a day.
+
+    Raises:
+        UnusableError: there are more than `MAX_SCANS` scans, or `MAX_SEGMENTS` segments.
+    """
+    scans = segments = 0
+    position = len(JPEG_START) if data.startswith(JPEG_START) else len(data)
+    while marker := JPEG_MARKER.search(data, position):
+        kind = data[marker.end() - 1]
+        if kind == END_OF_IMAGE:
+            return
+        scans += kind == START_OF_SCAN
+        segments += 1
+        if scans > MAX_SCANS:
+            raise UnusableError(f"photo cannot be decoded: more than {MAX_SCANS} scans")
+        if segments > MAX_SEGMENTS:
+            raise UnusableError(f"photo cannot be decoded: more than {MAX_SEGMENTS:,} segments")
+        length = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+        position = marker.end() + length
 
 
 def exif_orientation(image: Image.Image) -> int:
@@ -199,7 +233,9 @@ def decode_other(data: bytes, image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise UnusableError(f"photo has 32 bits per pixel in one channel: {image.mode}")
-    return image.convert("RGBA" if "transparency" in image.info else "RGB").convert("RGB")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image if image.mode == "RGB" else image.convert("RGB")  # converting RGB copies it
 
 
 def unusual_traits(image: Image.Image, orientation: int) -> str:

@@ -238,3 +238,27 @@ def test_damaged_files_of_every_format_give_a_picture_or_a_reason() -> None:
                     reasons.append(str(error))
     assert 600 < len(reasons) < 2400
     assert all(len(reason.splitlines()) == 1 for reason in reasons)
+
+
+def test_a_jpeg_with_very_many_scans_is_refused_before_it_is_decoded() -> None:
+    data = encode(Image.effect_noise((16, 16), 50).convert("RGB"), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert photos.read_size(data[:-2] + 50 * scan + data[-2:]) == (16, 16)
+    for before in (b"", b"\xff\x01", b"\xff\xd0", b"\xff"):  # markers that have no length
+        with pytest.raises(photos.UnusableError, match="more than 100 scans"):
+            photos.read_size(data[:-2] + before + 200 * scan + data[-2:])
+    comment = b"\xff\xfe\x00\x02"
+    with pytest.raises(photos.UnusableError, match="more than 20,000 segments"):
+        photos.read_size(data[:2] + 20_000 * comment + data[2:])
+
+
+def test_a_fault_for_which_pillow_has_no_error_of_its_own_is_a_reason_as_well() -> None:
+    # Orientation 6, and a text where a number is due: turning the photo raises `struct.error`.
+    exif = (
+        b"MM\0*\0\0\0\x08\0\x02\x01\x06\0\x02\0\0\0\x05\0\0\0\x26\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+        b"\0\0\0\0xxxx\0\0"
+    )
+    data = encode(Image.new("RGB", (20, 10)), "PNG", exif=exif)
+    for decode in (photos.decode_full, lambda data: photos.decode_photo(data, 16)):
+        with pytest.raises(photos.UnusableError, match="required argument is not an integer"):
+            decode(data)
