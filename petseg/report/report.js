@@ -1,9 +1,8 @@
-// The gallery and the tables of the report: masks and scores for any threshold, sorting, filters.
-// Probabilities and thresholds are levels: whole numbers from 0 to the slider's highest value.
+// The gallery and the tables of the report: masks (masks.js) and scores for any threshold, sorting,
+// filters.
 "use strict";
 
 const BATCH = 24; // photos shown at a time
-const get = (id) => document.getElementById(id);
 const readJson = (id) => JSON.parse(get(id).textContent);
 const formatMetric = (value) => value.toFixed(4);
 
@@ -16,23 +15,12 @@ let limit = BATCH; // photos shown at most
 
 // Decode a photo's pictures and keep, for every pixel, colour, probability and class of the trimap.
 async function unpack(photo) {
-  const [picture, packed] = [new Image(), new Image()];
-  picture.src = photo.photo;
-  packed.src = photo.packed;
-  await Promise.all([picture.decode(), packed.decode()]);
-  const canvas = document.createElement("canvas");
-  const [width, height] = [(canvas.width = packed.naturalWidth), (canvas.height = packed.naturalHeight)];
-  const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
-  context.drawImage(packed, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height); // red, green, blue, opacity of each pixel
-  context.drawImage(picture, 0, 0);
-  photo.pixels = context.getImageData(0, 0, width, height);
-  photo.probability = new Uint8Array(width * height);
-  photo.truth = new Uint8Array(width * height);
-  for (let i = 0; i < photo.truth.length; i++) {
-    photo.probability[i] = data[4 * i];
-    photo.truth[i] = data[4 * i + 1];
-  }
+  const [picture, packed] = await Promise.all([photo.photo, photo.packed].map(loadPicture));
+  const [width, height] = [packed.naturalWidth, packed.naturalHeight];
+  photo.pixels = readPixels(picture, width, height);
+  const data = readPixels(packed, width, height);
+  photo.probability = readChannel(data, 0);
+  photo.truth = readChannel(data, 1);
 }
 
 // Compute a photo's IoU with the border as pet; it is 1 where neither mask has a pet.
@@ -40,7 +28,7 @@ function score(photo, minLevel) {
   let hits = 0, missed = 0, wrong = 0;
   for (let i = 0; i < photo.truth.length; i++) {
     const isPet = photo.truth[i] !== SHADES.background;
-    if (photo.probability[i] >= minLevel) isPet ? hits++ : wrong++;
+    if (isForeground(photo.probability[i], minLevel)) isPet ? hits++ : wrong++;
     else if (isPet) missed++;
   }
   const union = hits + missed + wrong;
@@ -53,12 +41,12 @@ const stripes = (x, y) => (x + y) % 4 < 2;
 const dots = (x, y) => x % 3 < 2 && y % 3 < 2;
 const LAYERS = {
   errors: (level, truth, minLevel, x, y) => {
-    const isPet = truth !== SHADES.background, isPredicted = level >= minLevel;
+    const isPet = truth !== SHADES.background, isPredicted = isForeground(level, minLevel);
     if (isPet && !isPredicted) return stripes(x, y) ? [0, 90, 181, 0.95] : [160, 205, 255, 0.6];
     if (isPredicted && !isPet) return dots(x, y) ? [220, 90, 0, 0.95] : [255, 225, 190, 0.6];
     return null;
   },
-  prediction: (level, truth, minLevel) => (level >= minLevel ? [0, 158, 115, 0.6] : null),
+  prediction: (level, truth, minLevel) => (isForeground(level, minLevel) ? [0, 158, 115, 0.6] : null),
   truth: (level, truth, minLevel, x, y) => {
     if (truth === SHADES.pet) return [0, 158, 115, 0.6];
     return truth === SHADES.border && stripes(x, y) ? [240, 228, 66, 0.9] : null;
@@ -68,18 +56,11 @@ const LAYERS = {
 };
 
 function draw(photo, canvas, minLevel) {
-  const { width, height, data } = photo.pixels;
-  const picture = new ImageData(new Uint8ClampedArray(data), width, height);
   const layer = LAYERS[controls.layer.value];
-  for (let i = 0; i < photo.truth.length; i++) {
-    const colour = layer(photo.probability[i], photo.truth[i], minLevel, i % width, Math.floor(i / width));
-    if (!colour) continue;
-    const opacity = colour[3];
-    for (let c = 0; c < 3; c++)
-      picture.data[4 * i + c] = (1 - opacity) * picture.data[4 * i + c] + opacity * colour[c];
-  }
-  [canvas.width, canvas.height] = [width, height];
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  const { width } = photo.pixels;
+  drawOverlay(canvas, photo.pixels, (i) =>
+    layer(photo.probability[i], photo.truth[i], minLevel, i % width, Math.floor(i / width)),
+  );
 }
 
 // Return the photo's figure in the gallery, which is made once.
@@ -138,17 +119,6 @@ function update() {
   get("more").hidden = visible.length === matching.length;
 }
 
-// Dragging the slider fires more events than masks can be drawn: one update per frame is enough.
-let updateScheduled = false;
-function scheduleUpdate() {
-  if (updateScheduled) return;
-  updateScheduled = true;
-  requestAnimationFrame(() => {
-    updateScheduled = false;
-    update();
-  });
-}
-
 function makeSortable(table) {
   const body = table.tBodies[0];
   table.querySelectorAll("thead button").forEach((button) => {
@@ -179,7 +149,7 @@ async function start() {
       limit = BATCH;
       update();
     });
-  controls.threshold.addEventListener("input", scheduleUpdate);
+  controls.threshold.addEventListener("input", oncePerFrame(update));
   get("reset").addEventListener("click", () => {
     controls.threshold.value = controls.threshold.defaultValue;
     update();

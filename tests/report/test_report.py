@@ -16,8 +16,9 @@ from petseg.data import arrays, quantisation
 from petseg.data.labels import BACKGROUND, BORDER, PET
 from petseg.evaluation import metrics
 from petseg.report import content, gallery, render
+from tests import contrast
+from tests.browser import Page, opened
 from tests.conftest import replace, run_in
-from tests.report.browser import Page, opened
 
 MARKUP = "<img src=x onerror=alert(1)>"
 CARDS = "[...document.querySelectorAll('#cards figure')]"
@@ -152,22 +153,10 @@ def test_every_picture_has_a_text_and_every_control_a_name(report: Page) -> None
 def test_text_has_a_contrast_of_at_least_four_and_a_half(scheme: str) -> None:
     """WCAG 2.2, success criterion 1.4.3 (AA)."""
     style = (Path(render.__file__).parent / "style.css").read_text()
-    rules = re.findall(r":root \{([^}]*)\}", style)[0 if scheme == "light" else 1]
-    colours = {name: luminance(value) for name, value in re.findall(r"--(\w+): #(\w+)", rules)}
+    colours = contrast.variables(style, scheme)
     for text in ("ink", "soft"):
         for ground in ("paper", "press"):
-            low, high = sorted((colours[text], colours[ground]))
-            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
-
-
-def luminance(colour: str) -> float:
-    """Return the relative luminance of a colour by WCAG 2.2."""
-    digits = colour if len(colour) == 6 else "".join(2 * digit for digit in colour)
-    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+            assert contrast.ratio(colours[text], colours[ground]) >= 4.5, (text, ground)
 
 
 def test_without_javascript_there_are_photos_and_every_number(browser: Page, repo: Path) -> None:
@@ -237,9 +226,10 @@ def test_the_page_takes_levels_and_shades_from_their_owners(report: Page) -> Non
     assert report.js("controls.threshold.max") == str(quantisation.LEVELS - 1)
     assert report.js("thresholds.length") == quantisation.LEVELS
     assert report.js("SHADES") == {"background": 0, "border": 128, "pet": 255}
-    script = (Path(render.__file__).parent / "report.js").read_text()
-    # digits of colours are allowed: [0, 158, 115, 0.6]
-    assert not re.search(r"\b(255|256|128)\b", re.sub(r"\[[\d., ]+\]", "", script))
+    for name in ("masks.js", "report.js"):
+        script = (Path(render.__file__).parent / name).read_text()
+        # digits of colours are allowed: [0, 158, 115, 0.6]
+        assert not re.search(r"\b(255|256|128)\b", re.sub(r"\[[\d., ]+\]", "", script))
 
 
 OUTPUTS = ("reports/report.html", "reports/model_card.md", "reports/figures")
