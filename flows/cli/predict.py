@@ -67,6 +67,11 @@ Model = Annotated[Path, Parameter(help="The exported model.", metavar="FILE", sh
 Overwrite = Annotated[
     bool, Parameter(help="Replace outputs that are there already (default: keep them).")
 ]
+Redo = Annotated[bool, Parameter(help="Replace outputs that are of another model.")]
+Watch = Annotated[
+    bool,
+    Parameter(help="Go on with new and changed photos in folders and patterns, until Ctrl-C."),
+]
 Doubtful = Annotated[
     float | None,
     Parameter(help="Put photos whose expected IoU is lower into FOLDER/doubtful; 0 to 1."),
@@ -86,47 +91,65 @@ def predict(
     file_format: FileFormat = "png",
     model: Model = Path("data/export/model.onnx"),
     overwrite: Overwrite = False,
+    redo: Redo = False,
     doubtful: Doubtful = None,
     shard: Shard = None,
     json: Json = False,
+    watch: Watch = False,
 ) -> int:
     """Find the pets in photos: write masks, cut-outs, overlays or probabilities.
 
     Exits with 1 if a photo could not be used; all others are predicted.
+
+    With --watch it looks every 2 s, also on network shares and in containers.
     """
     # ONNX Runtime takes a while to import, which `petseg --help` does not need.
     from petseg.inference.segmenter import Segmenter
-    from petseg.prediction import batch, outputs, sources
-    from petseg.prediction.results import Table
+    from petseg.prediction import batch, outputs, shards, sources
+    from petseg.prediction.replacement import Replace
 
     warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata, which nobody needs
+    target = outputs.Target(out, tuple(dict.fromkeys(kinds)), file_format, doubtful)
+    replace = Replace.OTHER_MODEL if redo else Replace.NOTHING
+    replace = Replace.EVERYTHING if overwrite else replace
+    if watch:
+        from flows.cli.watch import watch_photos
+
+        return watch_photos(photo, list_file, target, replace, model, shard, json)
     if not photo and list_file is None:
         raise UserError("name a photo, a folder or a --list; see `petseg predict --help`")
-    target = outputs.Target(out, tuple(dict.fromkeys(kinds)), file_format, doubtful)
     photos = sources.expand(photo, list_file, out)
-    check_target(photos, target)
-    results = "results.csv"
-    if shard:
-        number, count = sources.parse_shard(shard)
-        photos = [source for source in photos if sources.in_shard(source, number, count)]
-        results = f"results-{number}-of-{count}.csv"
+    check_target(photos, target, redo)
+    photos = shards.select(photos, shard)
     segmenter = Segmenter.load(model, threads=batch.threads_for(len(photos)))
-    table = None
-    if out:
-        outputs.check_folder(out)
-        table = Table(out / results)
-    predictor = batch.Predictor(segmenter, target, overwrite, table.by_name() if table else {})
-    outcomes = stored(batch.predict_all(predictor, photos), table)
-    try:
-        with output_errors():
-            counts = show(outcomes, photos, target, json)
-    except (KeyboardInterrupt, SystemExit):
-        if out:
-            print("stopped: run the same command again to go on", file=sys.stderr)
-        raise
+    with open_table(out, shard) as table, output_errors():
+        predictor = batch.Predictor(segmenter, target, replace, table)
+        counts = show(finished(batch.predict_all(predictor, photos), table), photos, target, json)
     if out:
         print(summary(counts, len(photos), target, predictor.model), file=sys.stderr)
     return 1 if counts["refused"] else 0
+
+
+@contextmanager
+def open_table(out: Path | None, shard: str | None) -> "Iterator[Table | None]":
+    """Provide the table of the results in a folder; None without a folder.
+
+    Raises:
+        UserError: nothing can be written to the folder, or another run has the table.
+    """
+    from petseg.prediction import outputs, shards
+    from petseg.prediction.results import Table
+
+    if out is None:
+        yield None
+        return
+    outputs.check_folder(out)
+    with Table(out / shards.table_name(shard)) as table:
+        try:
+            yield table
+        except (KeyboardInterrupt, SystemExit):
+            print("stopped: run the same command again to go on", file=sys.stderr)
+            raise
 
 
 @contextmanager
@@ -149,7 +172,7 @@ def output_errors() -> Iterator[None]:
         raise UserError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def check_target(photos: "Sequence[Source]", target: "Target") -> None:
+def check_target(photos: "Sequence[Source]", target: "Target", redo: bool) -> None:
     """Refuse options that do not fit the photos.
 
     Raises:
@@ -168,28 +191,22 @@ def check_target(photos: "Sequence[Source]", target: "Target") -> None:
         return
     if target.doubtful is not None:
         raise UserError("--doubtful needs --out FOLDER, in which it makes the folder doubtful")
+    if redo:
+        raise UserError("--redo needs --out FOLDER, whose results.csv says of which model they are")
     if any(not source.named for source in photos):
         raise UserError("the outputs of a folder, a pattern or a list need --out FOLDER")
     if any(source.location == STDIN for source in photos) and len(target.kinds) > 1:
         raise UserError("standard output takes one --kind; for several name --out FOLDER")
 
 
-def stored(outcomes: "Iterable[Outcome]", table: "Table | None") -> "Iterator[Outcome]":
-    """Yield the outcomes, each of them stored in the table first; write the table at the end."""
-    from petseg.prediction.batch import write_errors
+def finished(outcomes: "Iterable[Outcome]", table: "Table | None") -> "Iterator[Outcome]":
+    """Yield the outcomes, and write the table at the end."""
+    from petseg.prediction.writing import write_errors
 
-    if table is None:
-        yield from outcomes
-        return
-    try:
+    yield from outcomes
+    if table:
         with write_errors(table.path):
-            for outcome in outcomes:
-                if not outcome.from_earlier_run:
-                    table.add(outcome.result)
-                yield outcome
             table.finish()
-    finally:
-        table.close()
 
 
 def show(
@@ -220,8 +237,8 @@ def show(
     return counts
 
 
-def show_one(outcome: "Outcome", json: bool, text: TextIO) -> None:
-    """Print what became of one photo."""
+def show_one(outcome: "Outcome", json: bool, text: TextIO, is_named: bool = False) -> None:
+    """Print what became of one photo; `is_named` prints a line as if the user had named it."""
     result = outcome.result
     if result.reason:
         print(f"error: {result.photo}: {result.reason}", file=sys.stderr)
@@ -230,11 +247,12 @@ def show_one(outcome: "Outcome", json: bool, text: TextIO) -> None:
         sys.stdout.buffer.flush()
     if json:
         print(as_json(outcome), flush=True, file=text)
-    elif outcome.source.named and not result.reason:
+    elif (outcome.source.named or is_named) and not result.reason:
         place = ", ".join(map(str, outcome.paths.values())) or "standard output"
         share = f"{100 * result.foreground:.0f} % pet"
         earlier = "; was there already (--overwrite replaces it)" * outcome.from_earlier_run
-        print(f"{place}: {share}, expected IoU {result.expected_iou:.2f}{earlier}", file=text)
+        line = f"{place}: {share}, expected IoU {result.expected_iou:.2f}{earlier}"
+        print(line, flush=is_named, file=text)
 
 
 def as_json(outcome: "Outcome") -> str:
@@ -253,7 +271,7 @@ def summary(counts: Counter[str], total: int, target: "Target", model: str) -> s
         parts.append(f"already there: {counts['earlier']:,}")
     current = counts[f"model {model}"] + counts["model "]  # those refused have no model
     if other := total - current:
-        parts.append(f"by another model: {other:,} (--overwrite predicts them again)")
+        parts.append(f"by another model: {other:,} (--redo predicts them again)")
     if target.doubtful is not None:
         limit = f"expected IoU under {target.doubtful:g}"
         parts.append(f"{counts['doubtful']:,} doubtful ({limit}) in {target.out}/doubtful")

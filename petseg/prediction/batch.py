@@ -5,28 +5,28 @@ photo at a time, in one thread: that is as fast as batches (benchmarks/predict_s
 photo's result depends on the others.
 """
 
-import errno
 import hashlib
 import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from petseg import files, parallel
+from petseg import parallel
 from petseg.data import photos
 from petseg.data.photos import UnusableError
-from petseg.errors import UserError
 from petseg.inference.segmenter import Prediction, Segmenter
-from petseg.prediction import kinds, outputs
-from petseg.prediction.kinds import Kind
+from petseg.prediction import outputs
+from petseg.prediction.budget import PIXELS_IN_WORK, PixelBudget
+from petseg.prediction.kinds import Format, Kind
 from petseg.prediction.outputs import Origin, Target
-from petseg.prediction.results import Result
+from petseg.prediction.replacement import Replace
+from petseg.prediction.results import Result, Table
 from petseg.prediction.sources import STDIN, Source
+from petseg.prediction.status import Status
+from petseg.prediction.writing import check_content, write_errors, write_file
 
 DIGITS = 16  # of a SHA-256 in results
-PIXELS_IN_WORK = 48_000_000  # photos with more pixels in all are not worked on at the same time
+REPLACING = "the run ended while it replaced the outputs"  # the reason in a row of results.csv
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,6 @@ class Outcome:
     from_earlier_run: bool = False  # nothing was left to do
 
 
-class PixelBudget:
-    """Bounds the pixels of all photos that are decoded at the same time, and so the memory."""
-
-    def __init__(self, pixels: int) -> None:
-        self.limit = self.free = pixels
-        self.change = threading.Condition()
-
-    @contextmanager
-    def reserve(self, pixels: int) -> Iterator[None]:
-        """Wait until the photo fits; one that is larger than the limit is worked on by itself."""
-        share = min(pixels, self.limit)
-        with self.change:
-            self.change.wait_for(lambda: self.free >= share)
-            self.free -= share
-        try:
-            yield
-        finally:
-            with self.change:
-                self.free += share
-                self.change.notify_all()
-
-
 class Predictor:
     """Takes photos from their source to their written outputs; threads may call it at once."""
 
@@ -69,19 +47,19 @@ class Predictor:
         self,
         segmenter: Segmenter,
         target: Target,
-        overwrite: bool,
-        earlier: Mapping[str, Result],
+        replace: Replace,
+        table: Table | None,
     ) -> None:
         """Set up the predictor.
 
         Args:
             segmenter: the model.
             target: where outputs go, and which.
-            overwrite: whether to replace outputs that are there already.
-            earlier: the results of earlier runs into the same folder, by the name of the outputs.
+            replace: which outputs of earlier runs to replace.
+            table: the results of earlier runs into the same folder; None for outputs beside the
+                photos.
         """
-        self.segmenter, self.target, self.overwrite = segmenter, target, overwrite
-        self.earlier = {} if overwrite else earlier
+        self.segmenter, self.target, self.replace, self.table = segmenter, target, replace, table
         self.model = segmenter.engine.sha256[:DIGITS]
         self.origin = Origin(segmenter.engine.sha256, segmenter.metadata.threshold)
         self.budget = PixelBudget(PIXELS_IN_WORK)
@@ -93,13 +71,35 @@ class Predictor:
             UnusableError: the photo cannot be used.
             UserError: the outputs cannot be written.
         """
+        status = source.status()
         data = source.read()
-        digest = hashlib.sha256(data).hexdigest()[:DIGITS]
+        digest = sha256(data)
         self.check_name(source, digest)
         width, height = photos.read_size(data)
         with self.budget.reserve(width * height):
             prediction = self.segmenter.predict_bytes(data)
-            return self.write(source, prediction, digest)
+            return self.write(source, prediction, digest, status)
+
+    def earlier(self, source: Source) -> Result | None:
+        """Return the result of the earlier run that has written outputs of this name, or None."""
+        return self.table.of_name(source.printable_name) if self.table else None
+
+    def replaces(self, source: Source, earlier: Result | None, digest: str) -> bool:
+        """Return whether outputs are replaced that an earlier run has written.
+
+        Args:
+            source: the photo.
+            earlier: the result of that run; None if it was killed before it could store one, or
+                the photo was refused since then.
+            digest: of the photo as it is now.
+        """
+        if Replace.UNCHANGED in self.replace:
+            return True
+        if earlier is None:
+            row = self.table.rows.get(source.label) if self.table else None
+            return Replace.CHANGED in self.replace or (row is not None and row.reason == REPLACING)
+        is_changed = Replace.CHANGED in self.replace and earlier.sha256 != digest
+        return is_changed or (Replace.OTHER_MODEL in self.replace and earlier.model != self.model)
 
     def check_name(self, source: Source, digest: str) -> None:
         """Refuse a photo whose outputs cannot have their name.
@@ -113,16 +113,55 @@ class Predictor:
                 f"the folder {self.target.out / outputs.DOUBTFUL} is for doubtful photos; rename "
                 f"the folder {outputs.DOUBTFUL} of this photo"
             )
-        earlier = self.earlier.get(source.printable_name)
+        if Replace.UNCHANGED in self.replace:
+            return
+        earlier = self.earlier(source)
         if earlier and earlier.sha256 != digest and earlier.photo != source.label:
             raise UnusableError(
                 f"the outputs under the name {source.name} are those of {earlier.photo}; choose "
                 "another --out, or replace them with --overwrite"
             )
 
-    def write(self, source: Source, prediction: Prediction, digest: str) -> Outcome:
-        """Write the outputs of a photo that are missing, or all of them if they are to be replaced."""
-        result = Result(
+    def write(
+        self, source: Source, prediction: Prediction, digest: str, status: Status | None
+    ) -> Outcome:
+        """Write the outputs of a photo that are missing, or all of them if they are to be replaced.
+
+        Args:
+            source: the photo.
+            prediction: what the model says of it.
+            digest: of the photo's bytes.
+            status: of its file before these were read.
+
+        Raises:
+            UnusableError: outputs are there that may not be replaced, or the photo has changed.
+            UserError: the outputs cannot be written.
+        """
+        result = self.result(source, prediction, digest)
+        if source.location == STDIN and self.target.out is None:
+            return Outcome(source, result, {}, self.encode(prediction, self.target.kinds[0]))
+        is_doubtful = self.target.is_doubtful(result.expected_iou)
+        paths = self.target.paths(source, is_doubtful)
+        with write_errors(self.target.out or source.folder):
+            if self.target.out:
+                self.target.move(source, is_doubtful)
+            files = self.files_to_write(source, prediction, is_doubtful, digest)
+        check_unchanged(source, status)
+        for path, (kind, file_format) in files.items():
+            write_file(path, self.encode(prediction, kind, file_format))
+        try:
+            check_unchanged(source, status)
+        except UnusableError:
+            for path in files:
+                path.unlink(missing_ok=True)
+            raise
+        return Outcome(
+            source, result, paths, from_earlier_run=self.target.out is None and not files
+        )
+
+    def result(self, source: Source, prediction: Prediction, digest: str) -> Result:
+        """Return the row of results.csv for a photo."""
+        return Result(
             source.label,
             source.printable_name,
             prediction.width,
@@ -132,55 +171,83 @@ class Predictor:
             digest,
             self.model,
         )
-        if source.location == STDIN and self.target.out is None:
-            return Outcome(source, result, {}, self.encode(prediction, self.target.kinds[0]))
-        is_doubtful = self.target.is_doubtful(result.expected_iou)
-        paths = self.target.paths(source, is_doubtful)
-        with write_errors(self.target.out or source.folder):
-            if self.target.out:
-                self.move(source, is_doubtful)
-            present = [kind for kind, path in paths.items() if path.exists() and not self.overwrite]
-        earlier = self.earlier.get(source.printable_name)
-        if self.target.out and (earlier is None or earlier.sha256 != digest):
-            for kind in present:
-                check_content(paths[kind], self.encode(prediction, kind))
-        for kind in (kind for kind in paths if kind not in present):
-            write_file(paths[kind], self.encode(prediction, kind))
-        is_done = self.target.out is None and len(present) == len(paths)
-        return Outcome(source, result, paths, from_earlier_run=is_done)
 
-    def encode(self, prediction: Prediction, kind: Kind) -> bytes:
-        """Return an output as the bytes of its file."""
-        return outputs.encode(prediction, kind, self.target.format, self.origin)
+    def files_to_write(
+        self, source: Source, prediction: Prediction, is_doubtful: bool, digest: str
+    ) -> dict[Path, tuple[Kind, Format]]:
+        """Return the outputs to write: the missing ones, or all if they are to be replaced.
+
+        With a photo that is replaced, its outputs of other kinds are as well. So all outputs of a
+        photo are of one content and one model.
+
+        Raises:
+            UnusableError: outputs are there that may not be replaced.
+        """
+        paths = self.target.paths(source, is_doubtful)
+        named = {path: (kind, self.target.format) for kind, path in paths.items()}
+        missing = {path: output for path, output in named.items() if not path.exists()}
+        earlier = self.earlier(source)
+        replaces = self.replaces(source, earlier, digest)
+        is_same = earlier is not None and (earlier.sha256, earlier.model) == (digest, self.model)
+        if self.target.out is None or (is_same and not replaces):
+            return named if replaces else missing
+        others = self.target.others(source, is_doubtful)
+        overwrites = Replace.UNCHANGED in self.replace
+        for path, (kind, file_format) in (named.items() - missing.items()) | others.items():
+            if not (overwrites or (replaces and outputs.is_of_petseg(path))):
+                check_content(path, self.encode(prediction, kind, file_format))
+        if replaces and self.table and earlier and earlier.photo == source.label:
+            # Without its row, a run that is killed now leaves no outputs that look up to date.
+            self.table.add(Result(earlier.photo, earlier.name, reason=REPLACING))
+        return named | others if replaces else missing
+
+    def encode(
+        self, prediction: Prediction, kind: Kind, file_format: Format | None = None
+    ) -> bytes:
+        """Return an output as the bytes of its file; without a format in that of the target."""
+        return outputs.encode(prediction, kind, file_format or self.target.format, self.origin)
 
     def earlier_outcome(self, source: Source) -> Outcome | None:
         """Return the outcome of a photo of which an earlier run has written all outputs, or None.
 
-        A photo that is newer than its outputs may have changed, and so has no such outcome.
+        Whether it is still the same photo is decided by its content, which is not read if the
+        photo is older than its outputs.
+
+        Raises:
+            UnusableError: the photo cannot be read.
+            UserError: its outputs cannot be moved.
         """
-        result = self.earlier.get(source.printable_name)
+        result = self.earlier(source)
         if result is None or result.photo != source.label:
+            return None
+        if self.replaces(source, result, result.sha256):
             return None
         is_doubtful = self.target.is_doubtful(result.expected_iou)
         with write_errors(self.target.out or source.folder):
-            self.move(source, is_doubtful)
+            self.target.move(source, is_doubtful)
         paths = self.target.paths(source, is_doubtful)
         if not all(map(Path.exists, paths.values())):
             return None
-        if source.modified() > min(path.stat().st_mtime for path in paths.values()):
-            return None
-        return Outcome(source, result, paths, from_earlier_run=True)
+        status = source.status()
+        is_older = not status or all(status.is_before(Status.of(path)) for path in paths.values())
+        if is_older or sha256(source.read()) == result.sha256:
+            return Outcome(source, result, paths, from_earlier_run=True)
+        return None
 
-    def move(self, source: Source, is_doubtful: bool) -> None:
-        """Move all outputs of a photo from where another limit for doubtful ones has put them."""
-        old, new = (
-            self.target.folder(source, doubtful) for doubtful in (not is_doubtful, is_doubtful)
-        )
-        for ending in kinds.ENDINGS if old != new else ():
-            path, target = old / f"{source.name}{ending}", new / f"{source.name}{ending}"
-            if path.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of a photo's bytes as results have it."""
+    return hashlib.sha256(data).hexdigest()[:DIGITS]
+
+
+def check_unchanged(source: Source, status: Status | None) -> None:
+    """Refuse a photo whose file is another one than before it was read.
+
+    Raises:
+        UnusableError: it is.
+    """
+    if source.status() != status:
+        raise UnusableError("photo was changed while it was read; the next run predicts it")
 
 
 def refused(source: Source, reason: str) -> Outcome:
@@ -188,61 +255,8 @@ def refused(source: Source, reason: str) -> Outcome:
     return Outcome(source, Result(source.label, source.printable_name, reason=reason), {})
 
 
-def check_content(path: Path, content: bytes) -> None:
-    """Refuse a photo if a file under the name of its output has another content.
-
-    A run that was killed may have written an output, but not yet its row of results.csv.
-
-    Raises:
-        UnusableError: the file is something else.
-    """
-    if path.read_bytes() != content:
-        raise UnusableError(
-            f"{path} is there already, but is not of this photo as it is now, or of another model; "
-            "choose another --out, or replace it with --overwrite"
-        )
-
-
-@contextmanager
-def write_errors(path: Path) -> Iterator[None]:
-    """Explain why nothing can be written; a name that is too long concerns one photo only.
-
-    Raises:
-        UnusableError: the disk does not allow so long a name.
-        UserError: any other reason.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise UnusableError("the names of its outputs are too long for the disk") from error
-        raise UserError(
-            f"{path} cannot be written: {error.strerror}; run the same command again when it can: "
-            "what is done stays"
-        ) from error
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and move it into place.
-
-    Raises:
-        UnusableError: its name is too long.
-        UserError: it cannot be written; what was there before is still there.
-    """
-    partial = files.partial_path(path)
-    with write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                partial.unlink(missing_ok=True)
-            raise
-
-
-def predict_all(predictor: Predictor, sources: Sequence[Source]) -> Iterator[Outcome]:
-    """Yield the outcome of every photo, in order.
+def predict_all(predictor: Predictor, sources: Sequence[Source]) -> Generator[Outcome, None, None]:
+    """Yield the outcome of every photo, in order, each of them stored in the table first.
 
     A photo that an earlier run has finished is not predicted again. Of two photos whose outputs
     would have the same name, the second is refused.
@@ -267,7 +281,11 @@ def predict_all(predictor: Predictor, sources: Sequence[Source]) -> Iterator[Out
         except UnusableError as error:
             return refused(source, str(error))
 
-    return parallel.ordered(outcome, (source.prefetched() for source in sources))
+    for result in parallel.ordered(outcome, (source.prefetched() for source in sources)):
+        if predictor.table and not result.from_earlier_run:
+            with write_errors(predictor.table.path):
+                predictor.table.add(result.result)
+        yield result
 
 
 def threads_for(photos: int) -> int:

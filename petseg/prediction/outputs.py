@@ -54,6 +54,29 @@ class Target:
             kind: folder / kinds.file_name(source.name, kind, self.format) for kind in self.kinds
         }
 
+    def move(self, source: Source, is_doubtful: bool) -> None:
+        """Move all outputs of a photo from where another limit for doubtful ones has put them."""
+        old, new = (self.folder(source, doubtful) for doubtful in (not is_doubtful, is_doubtful))
+        for ending in kinds.ENDINGS if old != new else ():
+            path, target = old / f"{source.name}{ending}", new / f"{source.name}{ending}"
+            if path.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+
+    def others(self, source: Source, is_doubtful: bool) -> dict[Path, tuple[Kind, Format]]:
+        """Return the outputs of a photo on the disk that are of another kind or format.
+
+        They are told from files of other programs by their metadata.
+        """
+        folder = self.folder(source, is_doubtful)
+        paths = {
+            folder / kinds.file_name(source.name, kind, file_format): (kind, file_format)
+            for kind in kinds.KINDS
+            for file_format in kinds.FORMATS
+            if kind not in self.kinds or file_format != self.format
+        }
+        return {path: output for path, output in paths.items() if is_of_petseg(path)}
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -103,6 +126,16 @@ def encode(prediction: Prediction, kind: Kind, file_format: Format, origin: Orig
             buffer, "WEBP", lossless=is_grey, quality=90, method=2, exif=exif, icc_profile=profile
         )
     return buffer.getvalue()
+
+
+def is_of_petseg(path: Path) -> bool:
+    """Return whether the file at a path is an output of this project, by its metadata."""
+    try:
+        with Image.open(path, formats=("PNG", "WEBP")) as image:
+            name = image.info.get("Software") or image.getexif().get(ExifTags.Base.Software)
+    except (OSError, SyntaxError, ValueError):  # it is missing, or no picture
+        return False
+    return str(name).startswith("petseg ")
 
 
 def picture(prediction: Prediction, kind: Kind) -> Image.Image:

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from petseg.data.photos import UnusableError
 from petseg.errors import UserError
 from petseg.prediction import kinds
+from petseg.prediction.status import Status
 
 STDIN = "-"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp")
@@ -61,12 +62,14 @@ class Source:
         is_file = self.location != STDIN and not self.location.startswith(ADDRESSES)
         return Path(self.location).parent if is_file else Path()
 
-    def modified(self) -> float:
-        """Return when the photo's file was modified, in seconds since 1970; 0 if it is no file."""
+    def status(self) -> Status | None:
+        """Return what the disk says of the photo's file; None if it is no file, or is missing."""
+        if self.location == STDIN or self.location.startswith(ADDRESSES):
+            return None
         try:
-            return Path(self.location).stat().st_mtime
+            return Status.of(Path(self.location))
         except (OSError, ValueError):
-            return 0.0
+            return None
 
     def prefetched(self) -> "Source":
         """Return the photo with the bytes of standard input, if that is where it comes from.
@@ -157,21 +160,35 @@ def expand(inputs: Sequence[str], list_file: str | None, out: Path | None) -> li
     """
     if STDIN in inputs and list_file == STDIN:
         raise UserError("standard input is a photo or a list, but not both: `-` or `--list -`")
+    sources = present(inputs, out)
+    if list_file is not None:
+        sources = unique([*sources, *(listed(line) for line in read_list(list_file))])
+    if not sources and not inputs:
+        raise UserError(f"{list_file}: the list is empty; write a path or an address in each line")
+    if not sources:
+        raise UserError(f"{', '.join(inputs)}: no photo; photos end in {', '.join(SUFFIXES)}")
+    return sources
+
+
+def present(inputs: Sequence[str], out: Path | None) -> list[Source]:
+    """Return the photos that the inputs stand for, as `expand` does; it may be none.
+
+    Raises:
+        UserError: an input does not exist, or cannot be read.
+    """
     several = len(inputs) > 1
     try:
-        sources = [source for text in inputs for source in expand_one(text, out, several)]
+        return unique(source for text in inputs for source in expand_one(text, out, several))
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
-    if list_file is not None:
-        sources += [listed(line) for line in read_list(list_file)]
-    unique: dict[str, Source] = {}
+
+
+def unique(sources: Iterable[Source]) -> list[Source]:
+    """Return the photos, each once."""
+    by_key: dict[str, Source] = {}
     for source in sources:
-        unique.setdefault(source.key, source)
-    if not unique and not inputs:
-        raise UserError(f"{list_file}: the list is empty; write a path or an address in each line")
-    if not unique:
-        raise UserError(f"{', '.join(inputs)}: no photo; photos end in {', '.join(SUFFIXES)}")
-    return list(unique.values())
+        by_key.setdefault(source.key, source)
+    return list(by_key.values())
 
 
 def expand_one(text: str, out: Path | None, several: bool) -> Iterator[Source]:
@@ -290,21 +307,3 @@ def address_parts(address: str) -> list[str]:
     if url.query:
         parts[-1] += f"-{hashlib.sha256(os.fsencode(url.query)).hexdigest()[:8]}"
     return parts
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Return the number and the count of a shard such as `3/64`.
-
-    Raises:
-        UserError: it is none.
-    """
-    number, separator, count = text.partition("/")
-    if separator and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
-        return int(number), int(count)
-    raise UserError(f"--shard is {text}; expected NUMBER/COUNT, such as 3/64, from 1/64 to 64/64")
-
-
-def in_shard(source: Source, number: int, count: int) -> bool:
-    """Return whether a photo is in shard `number` of `count`: a stable share, by its name."""
-    digest = hashlib.sha256(os.fsencode(source.name)).digest()
-    return int.from_bytes(digest[:8]) % count == number - 1

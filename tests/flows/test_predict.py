@@ -186,7 +186,8 @@ def test_results_of_another_model_are_counted(predict: Command, tmp_path: Path) 
     other = write_red_model(tmp_path / "other.onnx", threshold=0.9)
     text = "1 photo, outputs in out; already there: 1; by another model: 1"
     assert predict("in", "--out", "out", model=other)[2].startswith(text)
-    predict("in", "--out", "out", "--overwrite", model=other)
+    text = "1 photo, outputs in out\n"
+    assert predict("in", "--out", "out", "--redo", model=other)[2] == text
     assert np.asarray(Image.open("out/cat.mask.png")).max() == 0  # 0.8 is under the threshold
 
 
@@ -383,6 +384,7 @@ def test_standard_output_on_a_full_disk_or_closed_early_ends_without_a_traceback
         ("in", 1, "the outputs of a folder, a pattern or a list need --out FOLDER"),
         ("in/*.jpg", 1, "the outputs of a folder, a pattern or a list need --out FOLDER"),
         ("cat.jpg --doubtful 0.8", 1, "--doubtful needs --out FOLDER"),
+        ("cat.jpg --redo", 1, "--redo needs --out FOLDER"),
         ("in --out out --doubtful 1.5", 1, "--doubtful is 1.5; allowed: 0 to 1"),
         ("in --out out --doubtful nan", 1, "--doubtful is nan; allowed: 0 to 1"),
         ("in --out out --shard 4/3", 1, "--shard is 4/3; expected NUMBER/COUNT"),

@@ -13,10 +13,12 @@ from PIL import Image
 from petseg.data import photos
 from petseg.errors import UserError
 from petseg.inference.segmenter import Prediction, Segmenter
-from petseg.prediction import batch, sources
-from petseg.prediction.batch import Outcome, PixelBudget, Predictor
+from petseg.prediction import batch, sources, writing
+from petseg.prediction.batch import Outcome, Predictor
+from petseg.prediction.budget import PixelBudget
 from petseg.prediction.kinds import Kind
 from petseg.prediction.outputs import Target
+from petseg.prediction.replacement import Replace
 from petseg.prediction.results import Table
 from tests.prediction.red_model import as_bytes, half_red, save_photo, write_red_model
 
@@ -42,21 +44,19 @@ def predict(
     kinds: tuple[Kind, ...] = ("mask",),
     doubtful: float | None = None,
     overwrite: bool = False,
+    replace: Replace = Replace.NOTHING,
 ) -> list[Outcome]:
     """Predict photos as the command does, with the table of the folder."""
     folder = Path(out) if out else None
     target = Target(folder, kinds, "png", doubtful)
     photos = sources.expand(inputs, None, folder)
+    replace = Replace.EVERYTHING if overwrite else replace
     if folder is None:
-        return list(batch.predict_all(Predictor(segmenter, target, overwrite, {}), photos))
+        return list(batch.predict_all(Predictor(segmenter, target, replace, None), photos))
     folder.mkdir(exist_ok=True)
-    table = Table(folder / "results.csv")
-    predictor = Predictor(segmenter, target, overwrite, table.by_name())
-    outcomes = list(batch.predict_all(predictor, photos))
-    for outcome in outcomes:
-        if not outcome.from_earlier_run:
-            table.add(outcome.result)
-    table.finish()
+    with Table(folder / "results.csv") as table:
+        outcomes = list(batch.predict_all(Predictor(segmenter, target, replace, table), photos))
+        table.finish()
     return outcomes
 
 
@@ -195,7 +195,7 @@ def test_a_photo_that_changed_after_its_outputs_is_refused(segmenter: Segmenter)
     mask = Path("out/cat.mask.png").stat().st_mtime
     os.utime(photo, (mask + 5, mask + 5))
     (touched,) = predict(segmenter, "in")
-    assert (touched.from_earlier_run, touched.result.reason) == (False, "")
+    assert (touched.from_earlier_run, touched.result.reason) == (True, "")
     save_photo(photo, size=(8, 8))
     os.utime(photo, (mask + 9, mask + 9))
     assert "is not of this photo as it is now" in reasons(predict(segmenter, "in"))[0]
@@ -288,6 +288,27 @@ def test_a_photo_above_the_limit_of_pixels_is_worked_on_by_itself() -> None:
     assert budget.free == 100
 
 
+def test_a_large_photo_that_waits_is_not_overtaken_by_a_small_one() -> None:
+    budget = PixelBudget(100)
+    order = []
+
+    def work(pixels: int) -> None:
+        with budget.reserve(pixels):
+            order.append(pixels)
+
+    threads = [threading.Thread(target=work, args=(pixels,)) for pixels in (80, 40)]
+    with budget.reserve(50):
+        threads[0].start()
+        while not budget.turn.locked():  # until the large photo waits
+            threads[0].join(0.01)
+        threads[1].start()
+        threads[1].join(0.1)
+        assert order == []
+    for thread in threads:
+        thread.join(10)
+    assert order == [80, 40]
+
+
 @pytest.mark.parametrize(("limit", "expected"), [(100, 1), (256, 1), (1024, 2)])
 def test_photos_that_do_not_fit_the_limit_are_not_decoded_at_the_same_time(
     limit: int, expected: int, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
@@ -333,3 +354,156 @@ def test_photos_share_the_limit_of_pixels(pixels: int, at_most: int) -> None:
         thread.join(10)
     assert max(numbers) == at_most
     assert numbers[-1] == 0
+
+
+class Counting(Segmenter):
+    """Counts the photos that it predicts."""
+
+    calls = 0
+
+    def predict_bytes(self, data: bytes) -> Prediction:
+        self.calls += 1
+        return super().predict_bytes(data)
+
+
+def sizes(*names: str) -> list[tuple[int, int]]:
+    """Return the sizes of these outputs in pixels."""
+    return [photos.read_size(Path("out", name).read_bytes()) for name in names]
+
+
+def test_a_changed_photo_gets_all_its_outputs_anew(segmenter: Segmenter) -> None:
+    save_photo(Path("in/cat.jpg"))
+    save_photo(Path("in/dog.jpg"))
+    predict(segmenter, "in", kinds=("mask", "cutout"))
+    before = contents("out")
+    save_photo(Path("in/cat.jpg"), size=(8, 8))
+    os.utime("in/cat.jpg", (1, 1))  # older than its outputs
+    counting = Counting(segmenter.engine)
+    assert reasons(predict(counting, "in", replace=Replace.CHANGED)) == ["", ""]
+    assert counting.calls == 1
+    assert sizes("cat.mask.png", "cat.cutout.png") == [(8, 8), (8, 8)]
+    assert {name: file for name, file in contents("out").items() if "dog" in name} == {
+        name: file for name, file in before.items() if "dog" in name
+    }
+    Path("in/cat.jpg").touch()
+    predict(counting, "in", replace=Replace.CHANGED)
+    assert counting.calls == 1
+
+
+def test_a_changed_photo_that_was_refused_in_between_gets_its_outputs_anew(
+    segmenter: Segmenter,
+) -> None:
+    photo = save_photo(Path("in/cat.jpg"))
+    predict(segmenter, "in")
+    photo.write_bytes(b"no photo")
+    assert "cannot be decoded" in reasons(predict(segmenter, "in", replace=Replace.CHANGED))[0]
+    save_photo(photo, size=(8, 8))
+    assert reasons(predict(segmenter, "in", replace=Replace.CHANGED)) == [""]
+    assert sizes("cat.mask.png") == [(8, 8)]
+
+
+def test_a_file_that_petseg_has_not_written_is_not_replaced_for_a_changed_photo(
+    segmenter: Segmenter,
+) -> None:
+    save_photo(Path("in/cat.jpg"))
+    save_photo(Path("out/cat.mask.png"))  # a picture, but without the metadata
+    before = contents("out")["cat.mask.png"]
+    for replace in (Replace.CHANGED, Replace.OTHER_MODEL):
+        assert "is there already" in reasons(predict(segmenter, "in", replace=replace))[0]
+        assert contents("out")["cat.mask.png"] == before
+
+
+def test_outputs_of_another_model_are_replaced_only_if_that_is_wished(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    save_photo(Path("in/cat.jpg"))
+    predict(segmenter, "in", kinds=("mask", "cutout"))
+    before = contents("out")
+    other = Counting(Segmenter.load(write_red_model(tmp_path / "o.onnx", threshold=0.9)).engine)
+    assert predict(other, "in", replace=Replace.CHANGED)[0].from_earlier_run
+    # A missing output would be of another model than the others.
+    text = "or of another model"
+    assert text in reasons(predict(other, "in", kinds=("overlay",), replace=Replace.CHANGED))[0]
+    assert contents("out")["cat.mask.png"] == before["cat.mask.png"]
+    predict(segmenter, "in")
+    other.calls = 0
+    for _ in range(2):
+        assert reasons(predict(other, "in", replace=Replace.OTHER_MODEL)) == [""]
+    assert other.calls == 1
+    digest = f"SHA-256 {other.engine.sha256}"
+    for name in ("cat.mask.png", "cat.cutout.png"):
+        with Image.open(Path("out", name)) as image:
+            assert image.info["Model"] == digest
+
+
+def test_a_photo_that_changes_while_it_is_read_is_left_for_the_next_run(
+    segmenter: Segmenter,
+) -> None:
+    photo = save_photo(Path("in/cat.jpg"))
+
+    class Slow(Segmenter):
+        """Somebody writes to the photo while the network works."""
+
+        def predict_bytes(self, data: bytes) -> Prediction:
+            save_photo(photo, size=(8, 8))
+            return super().predict_bytes(data)
+
+    text = "photo was changed while it was read; the next run predicts it"
+    assert reasons(predict(Slow(segmenter.engine), "in")) == [text]
+    assert set(contents("out")) == {"results.csv"}
+    assert reasons(predict(segmenter, "in")) == [""]
+    assert sizes("cat.mask.png") == [(8, 8)]
+
+
+def test_a_photo_that_changes_while_its_outputs_are_written_is_left_for_the_next_run(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = save_photo(Path("in/cat.jpg"))
+
+    def write_slowly(path: Path, content: bytes) -> None:
+        writing.write_file(path, content)
+        save_photo(photo, size=(8, 8))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "write_file", write_slowly)
+        assert "changed while it was read" in reasons(predict(segmenter, "in"))[0]
+    assert set(contents("out")) == {"results.csv"}
+    assert reasons(predict(segmenter, "in")) == [""]
+    assert sizes("cat.mask.png") == [(8, 8)]
+
+
+def test_a_redo_that_was_killed_between_two_outputs_is_completed(
+    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_photo(Path("in/cat.jpg"))
+    predict(segmenter, "in", kinds=("mask", "cutout"))
+    other = Segmenter.load(write_red_model(tmp_path / "o.onnx", threshold=0.9))
+
+    def write_one(path: Path, content: bytes) -> None:
+        writing.write_file(path, content)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "write_file", write_one)
+        with pytest.raises(KeyboardInterrupt):
+            predict(other, "in", replace=Replace.OTHER_MODEL)
+    assert reasons(predict(other, "in", replace=Replace.OTHER_MODEL)) == [""]
+    for kind in ("mask", "cutout"):
+        with Image.open(f"out/cat.{kind}.png") as image:
+            assert image.info["Model"] == f"SHA-256 {other.engine.sha256}"
+
+
+def test_a_kill_between_the_outputs_of_a_changed_photo_and_its_row_leaves_nothing_stale(
+    segmenter: Segmenter,
+) -> None:
+    photo = save_photo(Path("in/cat.jpg"))
+    predict(segmenter, "in")
+    save_photo(photo, size=(8, 8))
+    (source,) = sources.expand(["in"], None, Path("out"))
+    target = Target(Path("out"), ("mask",), "png", None)
+    with Table(Path("out/results.csv")) as table:
+        Predictor(segmenter, target, Replace.CHANGED, table)(source)  # and its row is not stored
+    assert sizes("cat.mask.png") == [(8, 8)]
+    (outcome,) = predict(segmenter, "in", replace=Replace.CHANGED)
+    assert (outcome.from_earlier_run, outcome.result.width) == (False, 8)
+    assert [row["width"] for row in rows()] == ["8"]

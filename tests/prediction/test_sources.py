@@ -8,7 +8,7 @@ import pytest
 
 from petseg.data.photos import UnusableError
 from petseg.errors import UserError
-from petseg.prediction import sources
+from petseg.prediction import shards, sources
 from petseg.prediction.sources import Source
 from tests.data import bad_server
 
@@ -180,16 +180,16 @@ def test_a_path_of_any_bytes_has_a_label_of_one_line_of_its_own() -> None:
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/", "a/b", "-1/3", "1/3/5", ""])
 def test_a_shard_that_is_none_is_an_error(text: str) -> None:
     with pytest.raises(UserError, match="expected NUMBER/COUNT, such as 3/64"):
-        sources.parse_shard(text)
+        shards.parse(text)
 
 
 def test_shards_share_all_photos_evenly_by_their_names_alone() -> None:
     photos = [Source(f"in/{n}.jpg", f"{n}", named=False) for n in range(300)]
-    shards = [[s for s in photos if sources.in_shard(s, n, 3)] for n in (1, 2, 3)]
-    assert sorted(s.name for shard in shards for s in shard) == sorted(s.name for s in photos)
-    assert all(70 < len(shard) < 130 for shard in shards)
+    parts = [[s for s in photos if shards.is_in(s, n, 3)] for n in (1, 2, 3)]
+    assert sorted(s.name for part in parts for s in part) == sorted(s.name for s in photos)
+    assert all(70 < len(part) < 130 for part in parts)
     # SHA-256 of "cat" begins with 77af778b51abd4a3, which is 2 modulo 3.
-    assert sources.in_shard(
+    assert shards.is_in(
         Source("anywhere", "cat", named=True), int("77af778b51abd4a3", 16) % 3 + 1, 3
     )
 
