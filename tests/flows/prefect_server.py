@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from tests.conftest import ENVIRONMENT
 
@@ -71,8 +73,14 @@ class Server:
             return False
 
     def query(self, path: str, **filters: Any) -> Any:
-        """Return the API's answer to a POST with these filters."""
-        response = requests.post(f"{self.api}/{path}", json=filters, timeout=30)
+        """Return the API's answer to a POST with these filters.
+
+        A server whose database is busy answers with 503, upon which Prefect's client tries again.
+        """
+        retry = Retry(5, status_forcelist=[503], allowed_methods=None, backoff_factor=0.5)
+        with requests.Session() as session:
+            session.mount(self.api, HTTPAdapter(max_retries=retry))
+            response = session.post(f"{self.api}/{path}", json=filters, timeout=30)
         response.raise_for_status()
         return response.json()
 

@@ -250,7 +250,7 @@ def worker(server: Server, steps: Path) -> Iterator[subprocess.Popen[str]]:
     """Deploy from the checkout as the README says, and start a worker process."""
     assert steps == Path.cwd()
     call(server, "prefect", "work-pool", "create", "petseg", "--type", "process", "--overwrite")
-    call(server, "prefect", "--no-prompt", "deploy", "--all")
+    call(server, "prefect", "--no-prompt", "deploy", "--name", "weekly")
     process = subprocess.Popen(
         ["prefect", "worker", "start", "--pool", "petseg"],
         env=server.client,
