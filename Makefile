@@ -28,15 +28,16 @@ lint: $(READY) ## check style and types
 	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --quiet --builtin-schema vendor.gitlab-ci docs/gitlab-ci.yml
 
-picture: $(READY) ## copy the demo's overview picture to docs/, where the README shows it
+picture: $(READY) ## make the README's pictures in docs/: the demo's overview, and the page of `petseg try`
 	@grep -qx 'recipe: demo' params.yaml || { echo "only the demo's pictures may be published: petseg use demo" >&2; exit 1; }
 	dvc repro
 	mkdir -p docs
 	install -m 644 reports/figures/overview.png docs/demo.png
+	python -m tests.picture docs/try.webp
 
 lock: ## write requirements.txt again from pyproject.toml, with hashes
 	python3 -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
-	.venv-lock/bin/uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 \
+	.venv-lock/bin/uv pip compile pyproject.toml --extra web --extra pipeline --extra dev --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.txt
 	rm -rf .venv-lock
 

@@ -1,10 +1,11 @@
 """Predicting is light: what it imports, and the wheel in an environment with nothing else.
 
-The environment has the base dependencies alone. They are copied, file by file, from the environment
-that runs the tests, which has the same versions: this stands for an installation from the lock, and
-needs no network.
+The environment has the base dependencies alone, or those of the extra `web` beside them. They are
+copied, file by file, from the environment that runs the tests, which has the same versions: this
+stands for an installation from the lock, and needs no network.
 """
 
+import io
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from packaging.requirements import Requirement
 from PIL import Image
 
@@ -27,9 +29,9 @@ MAX_SIZE = 150  # of the environment's packages, in MB
 WIDTH, HEIGHT = 40, 30  # of the photo
 PREDICT = "petseg predict --model model.onnx photo.jpg"
 SCRIPT = "from petseg import Segmenter; mask = Segmenter.load('model.onnx').mask('photo.jpg')"
-EXTRA = '`pip install "petseg[pipeline]"`'
+EXTRA = '`pip install "petseg[{}]"`'
 OTHER_COMMANDS = [
-    path.partition(":")[2].replace("_", "-")
+    path.partition(":")[2].rstrip("_").replace("_", "-")
     for group in app.COMMANDS.values()
     for path in group
     if not path.endswith(":predict")
@@ -47,28 +49,42 @@ def folder(finished: tuple[Path, str], tmp_path: Path) -> Path:
 
 @dataclass(frozen=True)
 class LightEnvironment:
-    """A virtual environment with the wheel of the project and its base dependencies."""
+    """A virtual environment with the wheel of the project and few dependencies."""
 
     programs: Path  # the folder of its programs
     packages: Path  # the folder of its packages, site-packages
 
-    def run(self, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of this environment in a folder; no other program is on PATH."""
+    def start(self, folder: Path, *command: str) -> subprocess.Popen[str]:
+        """Start a program of this environment in a folder; no other program is on PATH."""
         variables = {
             "PATH": str(self.programs),
             "HOME": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        program = self.programs / command[0]
-        return subprocess.run(
-            (program, *command[1:]), cwd=folder, env=variables, capture_output=True, text=True
+        return subprocess.Popen(
+            (self.programs / command[0], *command[1:]),
+            cwd=folder,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+
+    def run(self, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of this environment to its end."""
+        with self.start(folder, *command) as process:
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory) -> LightEnvironment:
     """The wheel, installed by pip into an empty environment, with its base dependencies."""
-    root = tmp_path_factory.mktemp("light")
+    return install(tmp_path_factory.mktemp("light"))
+
+
+def install(root: Path, *extras: str) -> LightEnvironment:
+    """Return an environment with the project, its base dependencies and those of extras."""
     wheel = build_wheel(root)
     venv.create(root / "venv", symlinks=True, with_pip=False)
     programs = root / "venv/bin"
@@ -77,15 +93,15 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> LightEnvironment:
     run_in(root, *pip, str(wheel))
     (packages,) = root.glob("venv/lib/python*/site-packages")
     (metadata,) = packages.glob("petseg-*.dist-info")
-    for dependency in dependencies(PathDistribution(metadata)):
+    for dependency in dependencies(PathDistribution(metadata), *extras):
         copy_files(dependency, packages)
     return LightEnvironment(programs, packages)
 
 
-def dependencies(package: Distribution) -> list[Distribution]:
-    """Return what a package needs, and what that needs, as installed in this environment."""
+def dependencies(package: Distribution, *extras: str) -> list[Distribution]:
+    """Return what a package and its extras need, and what that needs, as installed here."""
     result: dict[str, Distribution] = {}
-    waiting = [(package, "")]
+    waiting = [(package, extra) for extra in ("", *extras)]
     while waiting:
         dependent, extra = waiting.pop()
         for requirement in map(Requirement, dependent.requires or []):
@@ -159,7 +175,7 @@ def test_a_command_of_the_pipeline_names_the_extra_that_it_needs(
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         "error: `petseg run` needs the package httpx, which this installation lacks: "
-        f"install petseg with its extra, {EXTRA}\n"
+        f"install petseg with its extra, {EXTRA.format('pipeline')}\n"
     )
 
 
@@ -171,14 +187,32 @@ ARGUMENTS = {
 }
 
 
+def test_the_wheel_with_the_extra_web_serves_masks(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "light").mkdir()
+    light = install(tmp_path / "light", "web")
+    command = ("petseg", "try", "--model", "model.onnx", "--port", "0")
+    with light.start(folder, *command) as process:
+        try:
+            assert process.stdout
+            address = process.stdout.readline().strip()
+            page = requests.get(address, timeout=60)
+            photo = (folder / "photo.jpg").read_bytes()
+            answer = requests.post(f"{address}/mask", files={"photo": photo}, timeout=60)
+        finally:
+            process.terminate()
+    assert (page.status_code, answer.status_code) == (200, 200)
+    assert Image.open(io.BytesIO(answer.content)).size == (WIDTH, HEIGHT)
+
+
 @pytest.mark.parametrize("command", OTHER_COMMANDS)
-def test_every_command_of_the_pipeline_fails_in_one_line_without_the_extra(
+def test_every_other_command_fails_in_one_line_without_its_extra(
     command: str, light: LightEnvironment, folder: Path
 ) -> None:
     result = light.run(folder, "petseg", command, *ARGUMENTS.get(command, []))
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: `petseg {command}` needs the package ")
-    assert result.stderr.endswith(f"{EXTRA}\n")
+    extra = "web" if command == "try" else "pipeline"
+    assert result.stderr.endswith(f"{EXTRA.format(extra)}\n")
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from tests.conftest import ROOT, copy_parts, run_in
 
 PACKAGES = ("flows", "petseg", "stages")
-SUFFIXES = {".py", ".typed", ".j2", ".js", ".css"}
+SUFFIXES = {".py", ".typed", ".j2", ".html", ".js", ".css"}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_metadata_of_a_wheel_separate_what_predicting_needs_from_the_extras(
     metadata = email.message_from_bytes(wheel.read(name))
     requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     base = {requirement.name for requirement in requirements if not requirement.marker}
-    assert metadata.get_all("Provides-Extra") == ["pipeline", "dev"]
+    assert metadata.get_all("Provides-Extra") == ["web", "pipeline", "dev"]
     assert {"numpy", "onnxruntime", "pillow", "cyclopts"} <= base
     assert {"tensorflow", "prefect", "dvc"} <= {
         requirement.name

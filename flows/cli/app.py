@@ -16,6 +16,7 @@ from petseg import command
 from petseg.errors import UserError
 
 WRONG_COMMAND_LINE = 2
+EXTRAS = ("web", "pipeline")  # of the package, the smaller one first
 
 # The groups of commands as `petseg --help` lists them: for each command the function that it calls,
 # and its examples. The first example of each also stands in `petseg --help`. A line with more than
@@ -53,7 +54,13 @@ COMMANDS = {
         "flows.cli.predict:predict": """
             petseg predict photo.jpg              # photo.mask.png beside it
             petseg predict photos/ --out masks/ --kind cutout --kind overlay
+            petseg predict photos/ --out masks/ --watch  # until Ctrl-C
             petseg predict - < in.jpg > out.png   # standard input and output
+            """,
+        "flows.cli.web:try_": """
+            petseg try                            # http://127.0.0.1:8808
+            petseg try --port 9000 --model other.onnx
+            petseg try --host 0.0.0.0             # for other machines, too
             """,
     },
     "Changes": {
@@ -139,19 +146,22 @@ def explain(error: CycloptsError) -> str:
     return f"{fault}; see `{' '.join(['petseg', *(error.command_chain or ()), '--help'])}`"
 
 
-def packages_of_pipeline() -> set[str]:
-    """Return the packages that the extra `pipeline` names, each by the first part of its name."""
+def extra_with(package: str) -> str | None:
+    """Return the first extra for users that names a package, by the first part of its name."""
     from importlib import metadata
 
     lines = metadata.requires("petseg") or []
-    return {re.split(r"\W", line)[0] for line in lines if 'extra == "pipeline"' in line}
+    for extra in EXTRAS:
+        if package in {re.split(r"\W", line)[0] for line in lines if f'extra == "{extra}"' in line}:
+            return extra
+    return None
 
 
 def run_command(args: Sequence[str]) -> None:
     """Run the command that the arguments name; a wrong command line ends with exit code 2.
 
     Raises:
-        UserError: the command needs a package of the extra `pipeline` that is not installed.
+        UserError: the command needs a package of an extra that is not installed.
     """
     app = build_app()
     if not args or args[0].startswith("-"):
@@ -166,11 +176,12 @@ def run_command(args: Sequence[str]) -> None:
         sys.exit(WRONG_COMMAND_LINE)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in packages_of_pipeline():
+        extra = extra_with(package)
+        if extra is None:
             raise
         raise UserError(
             f"`petseg {args[0]}` needs the package {package}, which this installation lacks: "
-            'install petseg with its extra, `pip install "petseg[pipeline]"`'
+            f'install petseg with its extra, `pip install "petseg[{extra}]"`'
         ) from error
 
 
