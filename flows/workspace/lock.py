@@ -1,22 +1,19 @@
 """One run at a time in a checkout: the lock, and the wait while another process uses the checkout."""
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import TextIO
 
 import psutil
+
+from petseg.lock import wait, wait_while
 
 LOCK = Path(".dvc/tmp/petseg.lock")  # held by flock, so it is free as soon as its process ends
 CHECKOUT = "PETSEG_CHECKOUT"  # environment variable of a stage's processes: the checkout's path
 STAGE = "PETSEG_STAGE"  # environment variable of a stage's processes: the stage's name
 RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's list of the processes that read and write each path
-REPEAT = 60  # seconds between two lines about the same wait
 
 
 @contextmanager
@@ -27,37 +24,10 @@ def exclusive(announce: Callable[[str], None]) -> Iterator[None]:
     command of the user's; announce what the wait is for.
     """
     LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with LOCK.open("a+") as file:
-        wait_while(lambda: lock_holder(file), announce)
-        file.truncate(0)
-        file.write(f"PID {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M}")
-        file.flush()
+    with wait(LOCK, "another run works in this checkout", announce):
         wait_while(orphaned_stage, announce)
         wait_for_dvc(announce)
         yield
-
-
-def wait_while(blocker: Callable[[], str], announce: Callable[[str], None]) -> None:
-    """Return once `blocker` returns an empty text.
-
-    Until then, announce its text whenever that differs from the last one, and once a minute.
-    """
-    last, last_time = "", 0.0
-    while reason := blocker():
-        if reason != last or time.monotonic() - last_time > REPEAT:
-            announce(f"waiting: {reason}")
-            last, last_time = reason, time.monotonic()
-        time.sleep(0.5)
-
-
-def lock_holder(file: TextIO) -> str:
-    """Take the lock and return an empty text; if another run has it, return a text that names that."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        return f"another run works in this checkout ({file.read() or 'it has just started'})"
-    return ""
 
 
 def stage_environment(stage: str) -> dict[str, str]:

@@ -9,10 +9,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TextIO
 
-from petseg import files
+from petseg import files, lock
 from petseg.errors import UserError
-from petseg.prediction import lock
-from petseg.prediction.lock import Announce, HeldError, Lock
+from petseg.lock import Announce, HeldError, Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +153,7 @@ def take_lock(path: Path, announce: Announce | None) -> Lock:
     try:
         if announce is None:
             return lock.take(lock_path)
-        return lock.wait(
-            lock_path, lambda holder: announce(f"waiting: another run writes {path} ({holder})")
-        )
+        return lock.wait(lock_path, f"another run writes {path}", announce)
     except HeldError as error:
         raise UserError(
             f"{path}: another run writes this table ({error}); wait until it has ended, or name "

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-POLL_SECONDS = 0.5  # between two attempts to take the lock
+POLL_SECONDS = 0.5  # between two looks at what blocks
 REPEAT_SECONDS = 60  # between two lines about the same wait
 Announce = Callable[[str], None]
 
@@ -26,6 +26,12 @@ class Lock:
         file.truncate(0)
         file.write(f"PID {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M}")
         file.flush()
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Remove the lock file and free the lock; nothing happens if that was done already."""
@@ -54,20 +60,40 @@ def take(path: Path) -> Lock:
         file.close()  # its holder removed the file after it was opened
 
 
-def wait(path: Path, announce: Announce) -> Lock:
+def wait(path: Path, work: str, announce: Announce) -> Lock:
     """Take the lock as soon as it is free; announce who holds it, and again once a minute.
+
+    Args:
+        path: of the lock file.
+        work: what its holder does, such as "another run writes masks/results.csv".
+        announce: called with a line about the wait.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    last, last_time = "", 0.0
-    while True:
+    locks: list[Lock] = []
+
+    def blocker() -> str:
         try:
-            return take(path)
+            locks.append(take(path))
         except HeldError as error:
-            if str(error) != last or time.monotonic() - last_time > REPEAT_SECONDS:
-                last, last_time = str(error), time.monotonic()
-                announce(last)
+            return f"{work} ({error})"
+        return ""
+
+    wait_while(blocker, announce)
+    return locks[0]
+
+
+def wait_while(blocker: Callable[[], str], announce: Announce) -> None:
+    """Return once `blocker` returns an empty text.
+
+    Until then, announce its text whenever that differs from the last one, and once a minute.
+    """
+    last, last_time = "", 0.0
+    while reason := blocker():
+        if reason != last or time.monotonic() - last_time > REPEAT_SECONDS:
+            announce(f"waiting: {reason}")
+            last, last_time = reason, time.monotonic()
         time.sleep(POLL_SECONDS)
 
 
