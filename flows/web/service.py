@@ -4,15 +4,15 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TypeVar
 
 from flows.web import answers
 from flows.web.answers import Answer, Options
 from flows.web.limits import Load
-from flows.web.network import NetworkQueue, Pixels
+from flows.web.network import NetworkQueue
 from flows.web.problems import ProblemError
 from petseg.data import photos
+from petseg.data.photos import Picture
 from petseg.inference.segmenter import Prediction, Segmenter
 from petseg.prediction.budget import PIXELS_IN_WORK, PixelBudget
 
@@ -46,22 +46,20 @@ class MaskService:
         """
         try:
             async with asyncio.timeout(seconds):
-                pixels, size = await self.in_thread(lambda: self.decode(data))
-                levels = await asyncio.wrap_future(self.network.submit(pixels))
-                read_photo = cache(lambda: photos.decode_full(data))
-                prediction = Prediction(levels, *size, self.segmenter.metadata, read_photo)
+                picture = await self.in_thread(lambda: self.decode(data))
+                levels = await asyncio.wrap_future(self.network.submit(picture.pixels))
+                prediction = self.segmenter.prediction(data, picture, levels)
                 return await self.in_thread(lambda: self.encode(prediction, options))
         except TimeoutError:
             raise ProblemError(
                 503, f"the answer was not there after {seconds:g} s; try again", retry_after=10
             ) from None
 
-    def decode(self, data: bytes) -> tuple[Pixels, tuple[int, int]]:
-        """Return the input of the network, and width and height of the upright photo."""
+    def decode(self, data: bytes) -> Picture:
+        """Return the input of the network, with width and height of the upright photo."""
         width, height = photos.read_size(data)
         with self.budget.reserve(width * height):
-            picture = photos.decode_photo(data, self.segmenter.metadata.image_size)
-        return picture.pixels, (picture.width, picture.height)
+            return self.segmenter.decode(data)
 
     def encode(self, prediction: Prediction, options: Options) -> Answer:
         """Return the answer that a query names."""

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import Image, ImageOps
 
 from petseg.data import photos, quantisation
-from petseg.data.photos import UnusableError
+from petseg.data.photos import Picture, UnusableError
 from petseg.errors import UserError
 from petseg.inference import confidence, cutout, masks
 from petseg.inference.onnx_engine import ExportMetadata, OnnxEngine
@@ -112,8 +112,21 @@ class Segmenter:
         Raises:
             UnusableError: the bytes are no picture that can be decoded.
         """
-        picture = photos.decode_photo(data, self.metadata.image_size)
-        levels = self.engine.levels(picture.pixels[None])[0]
+        picture = self.decode(data)
+        return self.prediction(data, picture, self.engine.levels(picture.pixels[None])[0])
+
+    def decode(self, data: bytes) -> Picture:
+        """Return the input of the network for the photo in the bytes of a file, and its size.
+
+        Raises:
+            UnusableError: the bytes are no picture that can be decoded.
+        """
+        return photos.decode_photo(data, self.metadata.image_size)
+
+    def prediction(
+        self, data: bytes, picture: Picture, levels: UInt8[np.ndarray, "size size"]
+    ) -> Prediction:
+        """Return the prediction for a photo, given what `decode` and the network made of it."""
         read_photo = cache(lambda: photos.decode_full(data))  # two outputs may need it
         return Prediction(levels, picture.width, picture.height, self.metadata, read_photo)
 
