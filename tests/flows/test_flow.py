@@ -19,15 +19,6 @@ from tests.flows.prefect_server import Server, free_port, wait_until
 SLOW = ("second: {seconds: 0, value: 0.2}", "second: {seconds: 600, value: 0.2}")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Prefect server on loopback."""
-    running = Server(tmp_path_factory.mktemp("prefect") / "home")
-    running.start()
-    yield running
-    running.stop()
-
-
 def start(server: Server, *command: str) -> subprocess.Popen[str]:
     """Start a command in the current folder that uses the server."""
     return subprocess.Popen(

@@ -31,15 +31,6 @@ for line in sys.stdin:
 MANY = 60  # photos that take some seconds
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Prefect server on loopback."""
-    running = Server(tmp_path_factory.mktemp("prefect") / "home")
-    running.start()
-    yield running
-    running.stop()
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder with a model to which red is the probability."""

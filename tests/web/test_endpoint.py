@@ -3,7 +3,6 @@
 import base64
 import io
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,10 @@ from petseg.inference.segmenter import Segmenter
 from petseg.prediction.kinds import FORMATS, KINDS
 from tests.conftest import run_in
 from tests.prediction.red_model import as_bytes, half_red, noise_photo
-from tests.web.server import PHOTO, Server, serving
+from tests.web.server import PHOTO, Server
 
 TURNED_BY_90_DEGREES = 6  # EXIF's orientation: the upright photo has width and height exchanged
 NAMES = ("noise", "turned")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for all tests of this file."""
-    with serving(tmp_path_factory.mktemp("server")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import requests
 from PIL import Image
 
 from tests.prediction.red_model import as_bytes, half_red, noise_photo
-from tests.web.server import PHOTO, Server, serving
+from tests.web.server import PHOTO, Server
 
 SIZE = (40, 30)  # of most photos here
 SCRIPT = b"<script>alert(1)</script>"
@@ -24,13 +24,6 @@ JPEG = as_bytes(noise_photo((200, 150)), "JPEG", quality=90)
 NO_PICTURE = "photo cannot be decoded: cannot identify image file"
 TOO_MANY_PIXELS = "photo has too many pixels: more than 89,000,000"
 Expected = tuple[int, int] | str  # the mask's width and height, or the sentence
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for all tests of this file."""
-    with serving(tmp_path_factory.mktemp("server")) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
