@@ -201,8 +201,8 @@ def test_a_command_that_is_interrupted_exits_with_the_code_of_its_signal(
     ) as process:
         writer = until(lambda: open_for_writing(pipe), process)
         process.send_signal(number)
+        os.close(writer)  # A read that begins just after the signal would otherwise never end.
         assert process.communicate(timeout=30)[1] == ""
-        os.close(writer)
     assert process.returncode == code
 
 
