@@ -3,7 +3,7 @@
     python benchmarks/full_size.py data/export/model.onnx data/raw
 
 The folder holds images.tar.gz and annotations.tar.gz; the photos are those of the test list. IoU is that
-of the sums over all photos, with the border as pet and without its pixels; boundary IoU has the border
+of the sums over all photos, with the border as foreground and without its pixels; boundary IoU has the border
 as pet. The change comes with its 95 % interval: photos are drawn with replacement, in pairs.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from petseg.data import arrays, convert, photos
+from petseg.data import arrays, convert, photos, raw
 from petseg.data.arrays import Split
-from petseg.data.labels import BACKGROUND, BORDER
+from petseg.data.labels import BORDER, FOREGROUND
 from petseg.evaluation import native, parity
 from petseg.inference import masks
 from petseg.inference.onnx_engine import ExportMetadata, OnnxEngine, Refinement
@@ -48,14 +48,16 @@ def predict(engine: OnnxEngine, test: Split) -> np.ndarray:
 
 
 def measure(
-    raw: Path, test: Split, probabilities: np.ndarray, metadata: ExportMetadata
+    folder: Path, test: Split, probabilities: np.ndarray, metadata: ExportMetadata
 ) -> Measured:
     """Return the overlaps of the test photos and the time of a photo."""
     rows = {photo.name: row for row, photo in enumerate(test.index)}
     inside, seconds = np.zeros((len(rows), 2), np.int64), []
-    for files in native.read(raw, rows, with_photos=True):
-        truth = photos.decode_full_trimap(files.trimap)
-        read_photo: Callable[[], Image.Image] = partial(photos.decode_full, files.photo)
+    data = raw.open_raw(folder)
+    for files in native.read(data, rows, with_photos=True):
+        assert files.photo
+        truth = data.decode_full_mask(files.mask.read()[0])
+        read_photo: Callable[[], Image.Image] = partial(photos.decode_full, files.photo.read()[0])
         start = time.perf_counter()
         size = truth.shape[::-1]
         levels = masks.at_photo_size(
@@ -63,9 +65,11 @@ def measure(
         )
         mask = masks.mask(levels, metadata.threshold)
         seconds.append(time.perf_counter() - start)
-        mask, pet = mask & (truth != BORDER), (truth != BACKGROUND) & (truth != BORDER)
-        inside[files.row] = np.count_nonzero(mask & pet), np.count_nonzero(mask | pet)
-    overlaps = native.overlaps(raw, test.index, probabilities, metadata)
+        mask, foreground = mask & (truth != BORDER), truth == FOREGROUND
+        inside[files.row] = [
+            np.count_nonzero(pixels) for pixels in (mask & foreground, mask | foreground)
+        ]
+    overlaps = native.overlaps(folder, test.index, probabilities, metadata)
     return Measured(np.hstack([overlaps, inside]).astype(float), statistics.median(seconds))
 
 
@@ -96,14 +100,8 @@ def main() -> None:
     args = parser.parse_args()
     engine = OnnxEngine(args.model)
     with tempfile.TemporaryDirectory() as folder:
-        convert.convert_archives(
-            args.archives,
-            Path(folder),
-            image_size=engine.metadata.image_size,
-            val_fraction=0.1,
-            seed=1,
-            max_rejected=1000,
-        )
+        settings = convert.Settings(engine.metadata.image_size, 0.1, 0.1, seed=1, max_rejected=1000)
+        convert.convert(raw.open_raw(args.archives), Path(folder), settings)
         test = arrays.load(Path(folder) / "test")
         probabilities = predict(engine, test)
         by_refinement = {

@@ -20,7 +20,7 @@ import psutil
 from PIL import Image
 
 from petseg.data import archives
-from petseg.data.archives import Member
+from petseg.data.archives import File
 
 PARAMS = """recipe: many
 preprocess: {image_size: SIZE, val_fraction: 0.1, seed: 1, max_rejected: 0}
@@ -32,7 +32,7 @@ def names(count: int) -> list[str]:
     return [f"Breed_{number % 100}_{number}" for number in range(count)]
 
 
-def annotations(count: int) -> Iterator[Member]:
+def annotations(count: int) -> Iterator[File]:
     """Yield the two lists, each with half of the photos, and then the trimaps."""
     rows = [f"{name} 1 {1 + number % 2} 1\n".encode() for number, name in enumerate(names(count))]
     yield archives.list_path("trainval"), b"".join(rows[::2])
@@ -44,7 +44,7 @@ def annotations(count: int) -> Iterator[Member]:
         yield archives.trimap_path(name), buffer.getvalue()
 
 
-def images(count: int) -> Iterator[Member]:
+def images(count: int) -> Iterator[File]:
     """Yield the photos, every one in another colour."""
     for number, name in enumerate(names(count)):
         buffer = io.BytesIO()

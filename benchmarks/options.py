@@ -61,13 +61,13 @@ def train(
 
 
 def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
-    """Return a model's IoU on a split with the border as pet, and its epoch."""
+    """Return a model's IoU on a split with the border as foreground, and its epoch."""
     model, metadata = keras_file.load(file)
     counts = np.zeros((len(labels.CLASSES), quantisation.LEVELS), np.int64)
     for photos, trimaps in batches.val_batches(val, 16):
         counts += thresholds.histogram(trimaps, keras_engine.levels(model, photos))
     level = quantisation.min_level(metadata.threshold)
-    return round(float(thresholds.iou_by_level(counts, "pet")[level]), 4), metadata.epoch
+    return round(float(thresholds.iou_by_level(counts, "foreground")[level]), 4), metadata.epoch
 
 
 def follow(line: str) -> None:

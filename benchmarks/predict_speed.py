@@ -29,7 +29,7 @@ import numpy as np
 from nothing_changed import ROOT, run
 
 from petseg.data import archives, photos
-from petseg.data.convert import LISTS
+from petseg.data.archives import LISTS
 from petseg.inference.onnx_engine import OnnxEngine
 
 BATCHES = (1, 4, 8, 16)
@@ -53,7 +53,8 @@ class Inputs:
 
 def unpack(archives_folder: Path, count: int, target: Path) -> None:
     """Write the first photos of the test list, then of the trainval list, that can be decoded."""
-    lists = dict(archives.read_members(archives_folder / archives.ANNOTATIONS, LISTS.__contains__))
+    paths = {archives.list_path(name) for name in LISTS}
+    lists = dict(archives.read_members(archives_folder / archives.ANNOTATIONS, paths.__contains__))
     entries = [
         entry
         for path in map(archives.list_path, ("test", "trainval"))

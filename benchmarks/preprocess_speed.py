@@ -28,13 +28,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from petseg.data import archives, arrays, convert, splits
-from petseg.data.archives import Member
+from petseg.data import archives, arrays, convert, raw, splits
+from petseg.data.archives import File
 
 THREADS = os.cpu_count() or 1
 
 
-def members(path: Path, suffix: str) -> Iterator[Member]:
+def members(path: Path, suffix: str) -> Iterator[File]:
     """Yield an archive's files as Python's tarfile reads them."""
     with tarfile.open(path) as archive:
         for member in archive:
@@ -75,9 +75,8 @@ def run_stage(folder: Path, size: int) -> float:
     """Return the photos per second of the stage."""
     with tempfile.TemporaryDirectory() as target:
         start = time.perf_counter()
-        convert.convert_archives(
-            folder, Path(target), image_size=size, val_fraction=0.1, seed=1, max_rejected=1000
-        )
+        settings = convert.Settings(size, 0.1, 0.1, seed=1, max_rejected=1000)
+        convert.convert(raw.open_raw(folder), Path(target), settings)
         seconds = time.perf_counter() - start
         photos = sum(len(arrays.read_index(Path(target) / split)) for split in splits.SPLITS)
     return photos / seconds

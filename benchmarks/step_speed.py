@@ -78,7 +78,7 @@ def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "fl
         learning_rate=1e-3,
         encoder_lr_multiplier=1,
         lr_schedule="none",
-        border="pet",
+        border="foreground",
         flip=True,
         crop=0.5,
         colour=0.3,
@@ -88,7 +88,7 @@ def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "fl
     )
     model = unet.build(SIZE, BASE, DEPTH, "plain")
     groups = step.make_optimizers(model, settings, len(photos))
-    run_step = step.make_step(model, "bce", "pet", groups)
+    run_step = step.make_step(model, "bce", "foreground", groups)
     photo_batches = batches.prefetch(batches.train_batches(split, settings, 1))
     if resident:
         batch = next(photo_batches)

@@ -5,7 +5,7 @@
 The example is "Image segmentation with a U-Net-like architecture" (keras.io, F. Chollet): its
 Xception-style network, Adam with 1e-4, no augmentation, 15 epochs of `model.fit` on float32 arrays
 in memory, in this script with one class. Then one recipe after the other is trained, and stopped
-when its validation IoU (border as pet) reaches the example's final one. The times are those of
+when its validation IoU (border as foreground) reaches the example's final one. The times are those of
 training, without validation.
 """
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 Rows = list[dict[str, str]]
 
@@ -20,11 +20,25 @@ def partial_path(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
+@contextmanager
+def atomic_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file to write under a temporary name; it is moved into place when complete.
+
+    Nothing is left of it if an exception is raised.
+    """
+    partial = partial_path(path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file under a temporary name and move it into place."""
-    partial = partial_path(path)
-    partial.write_text(text, encoding="utf-8", newline="")
-    partial.replace(path)
+    with atomic_text(path) as file:
+        file.write(text)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -44,11 +58,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file; without rows it holds only the header."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
+    with atomic_text(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def write_rows(path: Path, row_type: type, rows: Iterable[Any]) -> None:

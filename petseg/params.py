@@ -97,7 +97,10 @@ def check(schema: Any, source: str, stage: str, section: object) -> Any:
         return adapter.validate_json(json.dumps(section, default=str), strict=True)
     except ValidationError as error:
         document = adapter.json_schema()
-        faults = [explain(document, stage, detail) for detail in error.errors()]
+        details = error.errors()
+        # Pydantic calls a list with a wrong item too short as well.
+        parents = {d["loc"][:length] for d in details for length in range(len(d["loc"]))}
+        faults = [explain(document, stage, d) for d in details if d["loc"] not in parents]
         raise UserError(f"{source}: {'; '.join(faults)}") from None
 
 
@@ -112,11 +115,12 @@ def explain(document: Section, section: str, detail: ErrorDetails) -> str:
     schema = document
     key = section
     for step in detail["loc"]:
-        if step in (variants := schema.get("discriminator", {}).get("mapping", {})):
-            schema = resolve(document, {"$ref": variants[step]})  # a variant, not a key
+        if step in (references := variants(schema)):
+            schema = resolve(document, {"$ref": references[step]})  # a variant, not a key
             continue
         key += f".{step}"
-        parent, schema = schema, resolve(document, schema.get("properties", {}).get(step, {}))
+        entry = schema.get("properties", {}).get(step, schema.get("items", {}))
+        parent, schema = schema, resolve(document, entry)
     if detail["type"] == "unexpected_keyword_argument":
         return f"{key} is unknown; known: {', '.join(parent['properties'])}"
     if detail["type"] == "missing":
@@ -125,7 +129,16 @@ def explain(document: Section, section: str, detail: ErrorDetails) -> str:
         tag = document["discriminator"]["propertyName"]
         value = detail["input"].get(tag) if isinstance(detail["input"], dict) else None
         return f"{key}.{tag} is {value}; allowed: {', '.join(document['discriminator']['mapping'])}"
+    if detail["type"] == "value_error":  # raised by a check of our own
+        return f"{key} {detail['ctx']['error']}"
     return f"{key} is {detail['input']!r}; allowed: {allowed(schema) or detail['msg']}"
+
+
+def variants(schema: Section) -> dict[Any, str]:
+    """Return the references of a union's dataclasses by the tag that an error has for each."""
+    references = [option["$ref"] for option in schema.get("oneOf", ()) if "$ref" in option]
+    by_name = {reference.removeprefix("#/$defs/"): reference for reference in references}
+    return {**by_name, **schema.get("discriminator", {}).get("mapping", {})}
 
 
 def resolve(document: Section, schema: Section) -> Section:
@@ -145,5 +158,6 @@ def allowed(schema: Section) -> str:
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {schema[name]:g}" for name, sign in bounds.items() if name in schema]
     kind = kinds.get(schema.get("type", ""), "")
-    items = f" of {allowed(schema['items'])}, not empty" if "items" in schema else ""
+    items = f" of {allowed(schema['items'])}" if "items" in schema else ""
+    items += ", not empty" if "minItems" in schema else ""
     return " ".join([kind + items, " and ".join(limits)]).strip()

@@ -1,9 +1,13 @@
-"""Gets the two archives of the official layout from a source: drawn here, or from mirrors.
+"""Gets the photos from a source: drawn here, from mirrors, or listed in a team's own folder.
 
-Writes: RAW/images.tar.gz, RAW/annotations.tar.gz, RAW/source.json.
+Reads: OWN, a team's own photos and masks, which stay where they are.
+Writes: RAW/source.json, and RAW/images.tar.gz and RAW/annotations.tar.gz in the official layout; or,
+for a team's own photos, RAW/photos.csv with their names, sizes and hashes, and the masks in
+RAW/masks that were drawn from the file of an annotation tool.
 Stores: DOWNLOADS/SHA256-NAME, the verified downloads, outside DVC's outputs.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +15,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
 from petseg import command, files, params
-from petseg.data import archives, demo, mirrors
+from petseg.data import archives, demo, folder_source, mirrors
+from petseg.data.mask_settings import Masks
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -43,11 +48,31 @@ class Archives:
     sha256: Checksums
 
 
-Params = Annotated[Demo | Archives, Field(discriminator="source")]
+@checked(frozen=True, config={"extra": "forbid"})
+class Folder:
+    """`download` in params.yaml, for a team's own photos and masks."""
+
+    source: Literal["folder"]
+    masks: Masks
 
 
-def write_archives(settings: Demo | Archives, raw: Path, downloads: Path) -> dict[str, Any]:
-    """Write the archives to `raw`, an empty folder; return the content of source.json."""
+Params = Annotated[Demo | Archives | Folder, Field(discriminator="source")]
+
+
+def write_raw(
+    settings: Demo | Archives | Folder, own: Path, raw: Path, downloads: Path, place: str
+) -> dict[str, Any]:
+    """Write the archives or the list to `raw`, an empty folder; return the content of source.json.
+
+    Args:
+        settings: the source.
+        own: the folder of a team's photos.
+        raw: the folder to write to.
+        downloads: where downloads are stored.
+        place: the path from data/raw to `own`.
+    """
+    if isinstance(settings, Folder):
+        return folder_source.list_folder(own, settings.masks, raw, place)
     if isinstance(settings, Demo):
         return demo.draw_archives(
             raw, seed=settings.seed, trainval=settings.trainval, test=settings.test
@@ -59,19 +84,30 @@ def write_archives(settings: Demo | Archives, raw: Path, downloads: Path) -> dic
     return mirrors.fetch_archives(settings.mirrors, checksums, raw, downloads)
 
 
-def main() -> None:
-    """Run the stage."""
-    paths = command.paths(
-        __doc__, raw="folder to write", downloads="folder for complete and partial downloads"
-    )
-    settings = params.load(Params, "download")
-    with files.atomic_folder(paths.raw) as raw:
-        source = write_archives(settings, raw, paths.downloads)
-        files.write_json(raw / "source.json", source)
+def summary(source: dict[str, Any]) -> str:
+    """Return what was written, in a line."""
+    if "archives" not in source:
+        return f"folder: {source['photos']:,} photos listed, none copied"
     sizes = ", ".join(
         f"{name} {facts['bytes']:,} bytes" for name, facts in source["archives"].items()
     )
-    print(f"{settings.source}: {sizes}{'' if source['official'] else ' (not the official data)'}")
+    return f"{source['source']}: {sizes}{'' if source['official'] else ' (not the official data)'}"
+
+
+def main() -> None:
+    """Run the stage."""
+    paths = command.paths(
+        __doc__,
+        own="folder with a team's own images/ and masks/",
+        raw="folder to write",
+        downloads="folder for complete and partial downloads",
+    )
+    settings = params.load(Params, "download")
+    place = Path(os.path.relpath(paths.own, paths.raw)).as_posix()
+    with files.atomic_folder(paths.raw) as raw:
+        source = write_raw(settings, paths.own, raw, paths.downloads, place)
+        files.write_json(raw / "source.json", source)
+    print(summary(source))
 
 
 if __name__ == "__main__":

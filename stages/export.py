@@ -31,6 +31,7 @@ class Params:
     batch_size: Annotated[int, Field(ge=1)]
     calibration_photos: Annotated[int, Field(ge=1)]
     refinement: Refinement
+    foreground: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=40)]
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     model = export.in_float32(model)
     onnx_path, int8_path = paths.export / "model.onnx", paths.export / "model-int8.onnx"
-    export.write(model, metadata, settings.refinement, onnx_path)
+    export.write(model, metadata, settings.refinement, settings.foreground, onnx_path)
     calibration = arrays.spread_rows(val, settings.calibration_photos)
     int8.write(onnx_path, val.photos[calibration], int8_path)
 

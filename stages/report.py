@@ -44,7 +44,6 @@ def main() -> None:
     )
     tables = content.read_tables(paths.reports)
     shared = content.shared_content(paths.reports, tables)
-    model = shared["data"]["model"]
     figures, snapshots = paths.reports / "figures", paths.model / "snapshots.npz"
     figures.mkdir(parents=True, exist_ok=True)
     html = render.render(
@@ -52,7 +51,9 @@ def main() -> None:
         **shared,
         **content.page_tables(tables),
         **content.write_plots(figures, tables, shared["data"]),
-        **content.write_photos(figures, test, probabilities, tables, model, settings.gallery),
+        **content.write_photos(
+            figures, test, probabilities, tables, shared["data"], settings.gallery
+        ),
         animation=content.write_animation(
             figures / "epochs.webp", snapshots, settings.frame_seconds
         ),

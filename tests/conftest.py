@@ -20,11 +20,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 CODE = ("petseg", "stages", "flows")
-PARTS = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/plots", *CODE)
+PARTS = (
+    "dvc.yaml",
+    ".dvcignore",
+    ".gitignore",
+    ".dvc/config",
+    ".dvc/plots",
+    "data/own/.gitkeep",
+    *CODE,
+)
 Run = Callable[..., str]
 DEMO = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
 SECTIONS = f"""{DEMO}
-preprocess: {{image_size: 32, val_fraction: 0.2, seed: 3, max_rejected: 0}}
+preprocess: {{image_size: 32, val_fraction: 0.2, test_fraction: 0.2, seed: 3, max_rejected: 0}}
 train:
   encoder: plain
   input_scale: 1
@@ -38,14 +46,14 @@ train:
   learning_rate: 0.01
   encoder_lr_multiplier: 1
   lr_schedule: none
-  border: pet
+  border: foreground
   flip: true
   crop: 1
   colour: 0
   flip_tta: false
   snapshots: 2
   seed: 3
-export: {{batch_size: 4, calibration_photos: 2, refinement: none}}
+export: {{batch_size: 4, calibration_photos: 2, refinement: none, foreground: pet}}
 evaluate: {{bad_iou: 0.8}}
 report: {{gallery: 4, frame_seconds: 0.5}}
 gate: {{}}

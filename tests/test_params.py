@@ -12,7 +12,7 @@ CASES = {
     "a missing key": ("  depth: 2\n", "", ["train.depth is missing", "a whole number ≥ 1 and ≤ 6"]),
     "no epochs": ("epochs: 2", "epochs: 0", ["train.epochs is 0", "a whole number ≥ 1"]),
     "a word for a number": ("depth: 2", "depth: two", ["train.depth is 'two'", "a whole number"]),
-    "a wrong word": ("border: pet", "border: cat", ["train.border is 'cat'", "pet, background, ignored"]),
+    "a wrong word": ("border: foreground", "border: cat", ["train.border is 'cat'", "foreground, background, ignored"]),
     "an odd size": ("image_size: 32", "image_size: 34", ["preprocess.image_size is 34", "depth 2: multiples of 4, such as 32 or 36"]),
     "another depth than the encoder's": ("encoder: plain", "encoder: efficientnet_lite0", ["train.depth is 2", "train.encoder efficientnet_lite0: 5"]),
     "photos enlarged for an encoder from scratch": ("input_scale: 1", "input_scale: 2", ["train.input_scale is 2", "train.encoder plain: 1"]),

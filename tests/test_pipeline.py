@@ -41,9 +41,12 @@ def test_the_numbers_agree_with_each_other(repo: Path) -> None:
     rows = files.read_csv(repo / "reports/per_image.csv")
     sums = {name: sum(int(row[name]) for row in rows) for name in rows[0] if "_as_" in name}
     assert sum(sums.values()) == 4 * 32 * 32
-    hits = sums["pet_as_pet"] + sums["border_as_pet"]
+    hits = sums["foreground_as_foreground"] + sums["border_as_foreground"]
     union = (
-        hits + sums["pet_as_background"] + sums["border_as_background"] + sums["background_as_pet"]
+        hits
+        + sums["foreground_as_background"]
+        + sums["border_as_background"]
+        + sums["background_as_foreground"]
     )
     assert metrics["iou"] == round(hits / union, 4) if union else 1.0
     photos = files.read_csv(repo / "reports/photos.csv")

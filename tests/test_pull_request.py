@@ -31,7 +31,7 @@ RECIPE = (
 )
 WRITE = "    tables.write_reports("
 WRITE_BROKEN = f"""    probabilities = np.array(probabilities)
-    probabilities[[photo.breed == "Smoke" for photo in test.index]] = 0
+    probabilities[[photo.subgroup == "Smoke" for photo in test.index]] = 0
 {WRITE}"""
 
 

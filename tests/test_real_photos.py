@@ -55,7 +55,7 @@ def test_a_slice_of_the_real_photos_goes_end_to_end(repo: Path, tmp_path: Path) 
     metrics = json.loads((repo / "reports/metrics.json").read_text())
     assert data["splits"]["test"]["photos"] == 92
     assert data["splits"]["train"]["photos"] + data["splits"]["val"]["photos"] == 92
-    assert len(data["breeds"]) == 37
+    assert len(data["groups"]["breed"]) == 37
     assert (data["source"]["official"], data["source"]["checked"]) == (False, False)
     assert 0.3 < metrics["iou"] < 1
     assert 0.3 < metrics["native_iou"] < 1

@@ -35,6 +35,10 @@ COMMANDS = {
         "flows.cli.recipe:recipes": "",  # it has commands of its own, and its examples too
     },
     "The pipeline": {
+        "flows.cli.check:check": """
+            petseg check data/own                 # what is wrong, what would be used
+            petseg check photos --recipe own      # by the parameters of a recipe
+            """,
         "flows.cli.run:plan": """
             petseg plan                           # what a run would do, and why
             petseg plan evaluate                  # one stage, with the stages it needs

@@ -97,7 +97,7 @@ def predict(
     json: Json = False,
     watch: Watch = False,
 ) -> int:
-    """Find the pets in photos: write masks, cut-outs, overlays or probabilities.
+    """Find what the model was trained on in photos: write masks, cut-outs, overlays or probabilities.
 
     Exits with 1 if a photo could not be used; all others are predicted.
 
@@ -178,7 +178,8 @@ def check_target(photos: "Sequence[Source]", target: "Target", redo: bool) -> No
     Raises:
         UserError: one line that names the option and the remedy.
     """
-    from petseg.prediction.sources import STDIN, SUFFIXES
+    from petseg.data.photos import SUFFIXES
+    from petseg.prediction.sources import STDIN
 
     if target.doubtful is not None and not 0 <= target.doubtful <= 1:
         raise UserError(f"--doubtful is {target.doubtful:g}; allowed: 0 to 1")
@@ -249,7 +250,7 @@ def show_one(outcome: "Outcome", json: bool, text: TextIO, is_named: bool = Fals
         print(as_json(outcome), flush=True, file=text)
     elif (outcome.source.named or is_named) and not result.reason:
         place = ", ".join(map(str, outcome.paths.values())) or "standard output"
-        share = f"{100 * result.foreground:.0f} % pet"
+        share = f"the mask covers {100 * result.foreground:.0f} %"
         earlier = "; was there already (--overwrite replaces it)" * outcome.from_earlier_run
         line = f"{place}: {share}, expected IoU {result.expected_iou:.2f}{earlier}"
         print(line, flush=is_named, file=text)

@@ -28,15 +28,15 @@ class Options(BaseModel):
 
     kind: Kind = Field(
         "mask",
-        description="mask: grey, 255 is pet; cutout: the photo, transparent where it is background; "
-        "overlay: the photo with the mask in green; probability: grey, of pet in 1/255.",
+        description="mask: grey, 255 is foreground; cutout: the photo, transparent where it is background; "
+        "overlay: the photo with the mask in green; probability: grey, of foreground in 1/255.",
     )
     threshold: float | None = Field(
         None,
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="The smallest probability with which a pixel is pet; the model's by default.",
+        description="The smallest probability with which a pixel is foreground; the model's by default.",
     )
     size: int | None = Field(
         None,
@@ -56,13 +56,13 @@ class RunLengths(BaseModel):
 
     size: tuple[int, int] = Field(description="Height and width in pixels.")
     counts: list[int] = Field(
-        description="Lengths of the runs of background and pet in turn, beginning with background, "
+        description="Lengths of the runs of background and foreground in turn, beginning with background, "
         "down each column, from the left column to the right."
     )
 
 
 class ByLevel(BaseModel):
-    """The numbers for every threshold: the item n is for pixels with n/255 or more as pet."""
+    """The numbers for every threshold: the item n is for pixels with n/255 or more as foreground."""
 
     foreground: list[float] = Field(description="256 shares of the photo, 0 to 1.")
     expected_iou: list[float] = Field(description="256 expected IoUs, 0 to 1.")
@@ -73,7 +73,9 @@ class MaskAnswer(BaseModel):
 
     width: int = Field(description="Of the upright photo in pixels.")
     height: int = Field(description="Of the upright photo in pixels.")
-    threshold: float = Field(description="The smallest probability with which a pixel is pet.")
+    threshold: float = Field(
+        description="The smallest probability with which a pixel is foreground."
+    )
     foreground: float = Field(description="The share of the photo that the mask covers, 0 to 1.")
     expected_iou: float = Field(
         description="The IoU that the mask would have if the probabilities were right, 0 to 1."

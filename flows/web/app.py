@@ -83,13 +83,16 @@ class ModelAnswer(BaseModel):
     sha256: str = Field(description="Of the model's file.")
     software: str = Field(description="Name and version of this program.")
     image_size: int = Field(description="The side of the network's square input in pixels.")
-    threshold: float = Field(description="The smallest probability with which a pixel is pet.")
+    threshold: float = Field(
+        description="The smallest probability with which a pixel is foreground."
+    )
     border: str = Field(description="What the border in the trimaps counted as in training.")
     recipe: str = Field(description="The recipe that trained the model.")
     data_sha256: str = Field(description="Of the training data.")
     epoch: int = Field(description="The epoch of the training that the weights come from.")
     versions: dict[str, str] = Field(description="Of the libraries that trained and exported it.")
     refinement: str = Field(description="Of the masks' edges at the photo's size.")
+    foreground: str = Field(description="What the masks show, in words.")
     limits: ServerLimits
 
 
@@ -140,7 +143,7 @@ def create_app(service: MaskService, origins: Collection[str] = ()) -> FastAPI:
     load, limits = service.load, service.load.limits
     app = FastAPI(
         title="petseg",
-        summary="Masks of pets from photos",
+        summary="Masks of photos",
         version=outputs.software().removeprefix("petseg "),
         docs_url=None,  # FastAPI's own pages take their scripts from a CDN
         redoc_url=None,

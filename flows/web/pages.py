@@ -13,10 +13,10 @@ from flows.web.answers import GOOD_FROM
 from flows.web.limits import Limits
 from flows.web.problems import ProblemError
 from petseg.data import demo_pets, quantisation
-from petseg.data.photos import MAX_PIXELS
+from petseg.data.photos import MAX_PIXELS, SUFFIXES
 from petseg.inference import cutout
 from petseg.inference.segmenter import Segmenter
-from petseg.prediction import outputs, sources
+from petseg.prediction import outputs
 
 PAGE = Path(__file__).parent / "page"
 REPORT = Path(__file__).parents[2] / "petseg/report"
@@ -34,6 +34,7 @@ FILES = {  # what the two pages consist of, by its path on the server
     "/swagger-ui.css": (SWAGGER / "swagger-ui.css", "text/css"),
     "/swagger-ui.js": (SWAGGER / "swagger-ui-bundle.js", "text/javascript"),
 }
+EXAMPLES_SHOW = "pet"  # the foreground of the models that the examples are for
 # Drawn pets to try the model on: the breed's name, and the seed of the drawing.
 EXAMPLES = (("Midnight_Bib", 15), ("spotted_hound", 22), ("Marmalade", 14))
 
@@ -77,13 +78,19 @@ def settings(segmenter: Segmenter, limits: Limits) -> dict[str, Any]:
         "good_from": GOOD_FROM,
         "max_bytes": limits.photo_bytes,
         "max_pixels": MAX_PIXELS,
-        "accept": ",".join(sources.SUFFIXES),
-        "examples": [f"/examples/{number}.jpg" for number in range(1, len(EXAMPLES) + 1)],
+        "accept": ",".join(SUFFIXES),
+        "examples": example_paths() if metadata.foreground == EXAMPLES_SHOW else [],
+        "foreground": metadata.foreground,
         "recipe": metadata.recipe,
         "image_size": metadata.image_size,
         "software": outputs.software(),
         "model": segmenter.engine.sha256,
     }
+
+
+def example_paths() -> list[str]:
+    """Return the addresses of the drawn examples."""
+    return [f"/examples/{number}.jpg" for number in range(1, len(EXAMPLES) + 1)]
 
 
 @cache

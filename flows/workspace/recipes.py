@@ -108,7 +108,9 @@ def check_source(recipe: Recipe) -> None:
 def merged(defaults: Section, overrides: Section) -> Section:
     """Return the defaults with the overrides in their places; neither is changed."""
     return defaults | {
-        key: merged(defaults[key], value) if isinstance(value, dict) else value
+        key: merged(defaults[key], value)
+        if isinstance(value, dict) and isinstance(defaults[key], dict)
+        else value
         for key, value in overrides.items()
     }
 
@@ -298,6 +300,15 @@ def check_params(name: str | None) -> str:
     Raises:
         UserError: one line that names the key and the allowed values.
     """
+    return checked(name)[0]
+
+
+def checked(name: str | None) -> tuple[str, dict[str, Any]]:
+    """Return what was checked, in words, and each section as its dataclass, by stage.
+
+    Raises:
+        UserError: as `check_params` does.
+    """
     from petseg.review import gate
     from petseg.training.settings import check_network
 
@@ -310,13 +321,13 @@ def check_params(name: str | None) -> str:
         unknown = [key for key in document if key not in {*stages, "recipe", "gate"}]
         typo = f"; {', '.join(unknown)} is unknown" if unknown else ""
         raise UserError(f"{source}: the section {missing[0]} is missing{typo}")
-    checked = {
+    sections = {
         stage: params.check(schema, source, stage, document[stage])
         for stage, schema in stages.items()
     }
-    check_network(checked["preprocess"].image_size, checked["train"], source)
+    check_network(sections["preprocess"].image_size, sections["train"], source)
     gate.limits(source, document)
-    return source
+    return source, sections
 
 
 @contextmanager

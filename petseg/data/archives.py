@@ -5,16 +5,21 @@ import gzip
 import io
 import tarfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
 from isal import igzip_threaded
 from isal.igzip_lib import IsalError
+from jaxtyping import UInt8
 from tqdm.utils import CallbackIOWrapper
 
 from petseg import progress
+from petseg.data.listing import ListedPhoto, Member
+from petseg.data.photos import Picture, decode_full_trimap, decode_trimap
 from petseg.errors import UserError
 
 IMAGES = "images.tar.gz"
@@ -28,7 +33,8 @@ OFFICIAL_LICENCE = (
     "neither the photos nor figures made of them may be published again"
 )
 MAX_BYTES = 1 << 28  # limit for one file in an archive, which is read into memory at once
-Member = tuple[str, bytes]  # name and content
+File = tuple[str, bytes]  # name and content of a file in an archive
+LISTS = ("trainval", "test")
 Species = Literal["cat", "dog"]
 SPECIES_IDS: dict[Species, int] = {"cat": 1, "dog": 2}
 
@@ -116,21 +122,7 @@ def parse_row(line: bytes) -> Entry | None:
     return Entry(fields[0], *map(int, fields[1:]))
 
 
-def duplicate_names(lists: Mapping[str, list[Entry]]) -> dict[str, str]:
-    """Return the names that the lists hold more than once, with the files that hold them.
-
-    The files are joined by " and ": `trainval.txt and test.txt`.
-    """
-    files: defaultdict[str, list[str]] = defaultdict(list)
-    for list_name, entries in lists.items():
-        for entry in entries:
-            files[entry.name].append(f"{list_name}.txt")
-    return {
-        name: " and ".join(file_names) for name, file_names in files.items() if len(file_names) > 1
-    }
-
-
-def read_members(path: Path, select: Callable[[str], bool] | None = None) -> Iterator[Member]:
+def read_members(path: Path, select: Callable[[str], bool] | None = None) -> Iterator[File]:
     """Yield (name, content) of an archive's regular files, in one pass and without unpacking.
 
     Skips links, devices, absolute names, names with `..` and the companion files of macOS
@@ -180,7 +172,7 @@ def is_unsafe(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or path.name.startswith("._")
 
 
-def write(path: Path, members: Iterable[Member]) -> None:
+def write(path: Path, members: Iterable[File]) -> None:
     """Write a tar.gz; equal members give equal bytes, as it holds no times, owners or file name."""
     with (
         path.open("wb") as file,
@@ -196,3 +188,81 @@ def write(path: Path, members: Iterable[Member]) -> None:
 def size_and_sha256(path: Path, sha256: str) -> dict[str, Any]:
     """Return what source.json holds about one archive."""
     return {"bytes": path.stat().st_size, "sha256": sha256}
+
+
+class ArchivedPhotos:
+    """The photos and masks of two archives in the official layout."""
+
+    place: str = IMAGES
+    group_kinds: tuple[str, ...] = ("species", "breed")
+
+    def __init__(self, raw: Path) -> None:
+        self.images, self.annotations = raw / IMAGES, raw / ANNOTATIONS
+
+    def listed(self) -> list[ListedPhoto]:
+        """Return the photos of the lists; one that is listed twice cannot be used.
+
+        Raises:
+            UserError: the archive has no trainval or no test list, or one that cannot be read.
+        """
+        lists = self._read_lists()
+        duplicates = duplicate_names(lists)
+        rows: dict[str, ListedPhoto] = {}
+        for list_name, entries in lists.items():
+            for entry in entries:
+                reason = f"listed twice: {files}" if (files := duplicates.get(entry.name)) else ""
+                rows.setdefault(
+                    entry.name,
+                    ListedPhoto(entry.name, list_name, entry.species, entry.breed, reason=reason),
+                )
+        return list(rows.values())
+
+    def _read_lists(self) -> dict[str, list[Entry]]:
+        paths = {list_path(name): name for name in LISTS}
+        lists = {
+            paths[path]: parse_list(data, f"{self.annotations}: {path}")
+            for path, data in read_members(self.annotations, paths.__contains__)
+        }
+        for path, name in paths.items():
+            if name not in lists:
+                raise UserError(
+                    f"{self.annotations}: {path} is missing; is this the official layout?"
+                )
+        return {name: lists[name] for name in LISTS}
+
+    def masks(self, names: Collection[str]) -> Iterator[Member]:
+        """Yield the trimaps of these photos in the order of the archive."""
+        return self._members(self.annotations, trimap_path, names)
+
+    def photos(self, names: Collection[str]) -> Iterator[Member]:
+        """Yield these photos in the order of the archive."""
+        return self._members(self.images, photo_path, names)
+
+    def _members(
+        self, archive: Path, member_path: Callable[[str], str], names: Collection[str]
+    ) -> Iterator[Member]:
+        names_by_path = {member_path(name): name for name in names}
+        for path, data in read_members(archive, names_by_path.__contains__):
+            yield Member(names_by_path[path], f"{archive}: {path}", partial(bytes, data))
+
+    def decode_mask(self, data: bytes, size: int) -> Picture:
+        """Return a trimap resized to (size, size); raises as `photos.decode_trimap`."""
+        return decode_trimap(data, size)
+
+    def decode_full_mask(self, data: bytes) -> UInt8[np.ndarray, "height width"]:
+        """Return a trimap at its own size; raises as `photos.decode_trimap`."""
+        return decode_full_trimap(data)
+
+
+def duplicate_names(lists: Mapping[str, list[Entry]]) -> dict[str, str]:
+    """Return the names that the lists hold more than once, with the files that hold them.
+
+    The files are joined by " and ": `trainval.txt and test.txt`.
+    """
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    for list_name, entries in lists.items():
+        for entry in entries:
+            files[entry.name].append(f"{list_name}.txt")
+    return {
+        name: " and ".join(file_names) for name, file_names in files.items() if len(file_names) > 1
+    }

@@ -19,12 +19,17 @@ class Photo:
     """One row of index.csv: a photo as it was before it was resized."""
 
     name: str
-    breed: str
-    species: str  # cat or dog
+    group: str  # such as the species; empty if the data have no groups
+    subgroup: str  # such as the breed; empty if the data have no subgroups
     width: int  # of the original photo in pixels
     height: int  # of the original photo in pixels
     sha256: str  # of the SHA-256 of the original photo and trimap; first 16 digits
     odd: str  # unusual traits of the original file, joined by commas; usually empty
+
+    @property
+    def groups(self) -> tuple[str, str]:
+        """The group and the subgroup."""
+        return self.group, self.subgroup
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Split:
     """One split: its photos and trimaps, memory-mapped, and its index in the same order."""
 
     photos: UInt8[np.ndarray, "n size size 3"]  # RGB
-    trimaps: UInt8[np.ndarray, "n size size"]  # 1 pet, 2 background, 3 border
+    trimaps: UInt8[np.ndarray, "n size size"]  # 1 foreground, 2 background, 3 border
     index: list[Photo]
 
     @property

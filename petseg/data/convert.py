@@ -1,22 +1,33 @@
-"""Convert the two archives to memory-mapped arrays, a list of rejected photos and a summary."""
+"""Convert photos and masks to memory-mapped arrays, a list of rejected photos and a summary."""
 
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from petseg import files
-from petseg.data import archives, arrays, photos, splits, summary
-from petseg.data.archives import Entry, Member
+from petseg.data import arrays, near_duplicates, photos, splits, summary
 from petseg.data.decode import DecodeResult, decode_all
+from petseg.data.listing import ListedPhoto, RawData
 from petseg.errors import UserError
 
-LISTS = {archives.list_path(name): name for name in ("trainval", "test")}  # by path
-CHUNK = 256  # trimaps copied at a time
+CHUNK = 256  # photos or masks copied at a time
+TEMPORARY_PHOTOS, TEMPORARY_MASKS = "all-photos.npy", "all-masks.npy"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How photos are converted: `preprocess` in params.yaml."""
+
+    image_size: int  # side in pixels of the square to which every photo is resized
+    val_fraction: float  # share of the photos that are not tested on, 0 to 1, which validate
+    test_fraction: float  # share of the photos, 0 to 1, that test; only without an official split
+    seed: int  # decides which photos validate, and test
+    max_rejected: int  # how many listed photos may be unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,228 +40,243 @@ class RejectedPhoto:
 
 
 @dataclass(frozen=True, slots=True)
-class Trimap:
-    """What the conversion remembers of a trimap; its pixels are a row of a .npy file."""
+class Mask:
+    """What the conversion remembers of a mask; its pixels are a row of a .npy file."""
 
     row: int
-    width: int  # of the original trimap in pixels
-    height: int  # of the original trimap in pixels
+    width: int  # of the original mask in pixels
+    height: int  # of the original mask in pixels
     digest: bytes  # SHA-256 of the file
     reason: str  # why it cannot be used, or empty
 
 
 @dataclass
-class Annotations:
-    """The entries by list, and the trimaps by name."""
+class Decoded:
+    """The usable photos in the order of their rows in the arrays of all photos."""
 
-    lists: dict[str, list[Entry]] = field(default_factory=dict)
-    trimaps: dict[str, Trimap] = field(default_factory=dict)
+    index: list[arrays.Photo] = field(default_factory=list)
+    mask_rows: list[int] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)  # of the others, by name
 
 
-def read_annotations(path: Path, size: int, pixels: Path) -> Annotations:
-    """Read the lists and decode the trimaps in one pass over their archive.
+def decode_masks(data: RawData, names: Collection[str], size: int, pixels: Path) -> dict[str, Mask]:
+    """Decode the masks of these photos.
 
     Args:
-        path: annotations.tar.gz.
-        size: width and height in pixels to which trimaps are resized.
-        pixels: the .npy file to write, (number of readable trimaps, size, size) uint8.
-
-    Raises:
-        UserError: the archive has no trainval or no test list, or one that cannot be read.
+        data: the photos and masks.
+        names: the photos.
+        size: width and height in pixels to which masks are resized.
+        pixels: the .npy file to write, (number of readable masks, size, size) uint8.
     """
-    annotations = Annotations()
-
-    def trimap_members() -> Iterator[Member]:
-        for name, data in archives.read_members(path, is_annotation):
-            if name in LISTS:
-                annotations.lists[LISTS[name]] = archives.parse_list(data, f"{path}: {name}")
-            else:
-                yield name, data
-
+    masks = {}
     with arrays.RowWriter(pixels, (size, size)) as writer:
-        for result in decode_all(photos.decode_trimap, size, trimap_members()):
+        for result in decode_all(data.decode_mask, size, data.masks(names)):
             picture = result.picture
             width, height = (picture.width, picture.height) if picture else (0, 0)
-            annotations.trimaps[result.name] = Trimap(
-                writer.rows, width, height, result.digest, result.reason
-            )
+            masks[result.name] = Mask(writer.rows, width, height, result.digest, result.reason)
             if picture:
                 writer.append(picture.pixels)
-    for list_path, name in LISTS.items():
-        if name not in annotations.lists:
-            raise UserError(f"{path}: {list_path} is missing; is this the official layout?")
-    return annotations
+    return masks
 
 
-def is_annotation(name: str) -> bool:
-    """Return whether a member of annotations.tar.gz is a list or a trimap that is used."""
-    folder, suffix = archives.trimap_path("*").split("*")
-    return name in LISTS or (name.startswith(folder) and name.endswith(suffix))
-
-
-def rejection_reason(photo: DecodeResult, trimap: Trimap | None) -> str:
+def rejection_reason(photo: DecodeResult, mask: Mask | None) -> str:
     """Return why a photo cannot be used, or an empty text."""
     picture = photo.picture
     if picture is None:
         return photo.reason
-    if trimap is None:
-        return "no trimap"
-    if trimap.reason:
-        return trimap.reason
-    if (picture.width, picture.height) != (trimap.width, trimap.height):
-        sizes = f"photo {picture.width}x{picture.height}, trimap {trimap.width}x{trimap.height}"
+    if mask is None:
+        return "no mask"
+    if mask.reason:
+        return mask.reason
+    if (picture.width, picture.height) != (mask.width, mask.height):
+        sizes = f"photo {picture.width}x{picture.height}, mask {mask.width}x{mask.height}"
         return f"sizes differ: {sizes}"
     return ""
 
 
-class SplitWriter:
-    """Writes usable photos to the array of their split; collects the index and the trimaps' rows."""
-
-    def __init__(self, folder: Path, size: int, stack: ExitStack) -> None:
-        self.size = size
-        self.index: dict[str, list[arrays.Photo]] = {split: [] for split in splits.SPLITS}
-        self.trimap_rows: dict[str, list[int]] = {split: [] for split in splits.SPLITS}
-        self.photos: dict[str, arrays.RowWriter] = {}
-        for split in splits.SPLITS:
-            (folder / split).mkdir(parents=True)
-            self.photos[split] = stack.enter_context(
-                arrays.RowWriter(folder / split / arrays.PHOTOS, (size, size, 3))
-            )
-
-    def add(self, split: str, entry: Entry, photo: DecodeResult, trimap: Trimap) -> None:
-        """Write one photo and add its row to the index."""
-        assert photo.picture is not None
-        picture = photo.picture
-        self.photos[split].append(picture.pixels)
-        self.trimap_rows[split].append(trimap.row)
-        sha256 = hashlib.sha256(photo.digest + trimap.digest).hexdigest()[:16]
-        width, height = picture.width, picture.height
-        self.index[split].append(
-            arrays.Photo(
-                entry.name, entry.breed, entry.species, width, height, sha256, picture.traits
-            )
-        )
-
-
-def write_photos(
-    writer: SplitWriter, path: Path, annotations: Annotations, split_by_name: dict[str, str]
-) -> list[RejectedPhoto]:
-    """Decode the photos that have a split in one pass over their archive.
-
-    Returns:
-        The photos that cannot be used.
-    """
-    entries = {entry.name: entry for rows in annotations.lists.values() for entry in rows}
-    reasons = dict.fromkeys(split_by_name, f"not in {archives.IMAGES}")
-    photo_paths = set(map(archives.photo_path, split_by_name))
-    members = archives.read_members(path, photo_paths.__contains__)
-    for photo in decode_all(photos.decode_photo, writer.size, members):
-        name = photo.name
-        trimap = annotations.trimaps.get(name)
-        reasons[name] = rejection_reason(photo, trimap)
-        if not reasons[name] and trimap:
-            writer.add(split_by_name[name], entries[name], photo, trimap)
-    return [
-        RejectedPhoto(name, split_by_name[name], reason)
-        for name, reason in reasons.items()
-        if reason
-    ]
-
-
-def write_trimaps(source: Path, size: int, rows: list[int], path: Path) -> summary.PixelCounter:
-    """Write the trimaps of one split in the order of its photos, and count their pixels.
+def decode_photos(
+    data: RawData,
+    listed: Mapping[str, ListedPhoto],
+    masks: Mapping[str, Mask],
+    size: int,
+    pixels: Path,
+) -> Decoded:
+    """Decode the listed photos, and find those that can be used.
 
     Args:
-        source: the .npy file with the trimaps of all splits.
-        size: width and height of a trimap in pixels.
-        rows: the rows of `source` that belong to the split.
-        path: the .npy file to write.
+        data: the photos and masks.
+        listed: the photos by name.
+        masks: their masks by name.
+        size: width and height in pixels to which photos are resized.
+        pixels: the .npy file to write, (number of usable photos, size, size, 3) uint8.
     """
-    counter = summary.PixelCounter()
-    with arrays.RowWriter(path, (size, size)) as writer:
-        for start in range(0, len(rows), CHUNK):
-            # The file is mapped again for every chunk: pages that have been read count as memory
-            # of this process until they are unmapped.
-            pixels = np.load(source, mmap_mode="r", allow_pickle=False)
-            trimaps = pixels[rows[start : start + CHUNK]]
-            writer.extend(trimaps)
-            counter.add(trimaps)
-    return counter
+    decoded = Decoded(reasons=dict.fromkeys(listed, f"not in {data.place}"))
+    with arrays.RowWriter(pixels, (size, size, 3)) as writer:
+        for photo in decode_all(photos.decode_photo, size, data.photos(listed)):
+            mask, picture = masks.get(photo.name), photo.picture
+            decoded.reasons[photo.name] = rejection_reason(photo, mask)
+            if decoded.reasons[photo.name] or not (picture and mask):
+                continue
+            del decoded.reasons[photo.name]
+            writer.append(picture.pixels)
+            decoded.mask_rows.append(mask.row)
+            decoded.index.append(index_row(listed[photo.name], photo, picture, mask))
+    return decoded
+
+
+def index_row(
+    row: ListedPhoto, photo: DecodeResult, picture: photos.Picture, mask: Mask
+) -> arrays.Photo:
+    """Return the row of index.csv of a usable photo."""
+    sha256 = hashlib.sha256(photo.digest + mask.digest).hexdigest()[:16]
+    size = (picture.width, picture.height)
+    return arrays.Photo(row.name, row.group, row.subgroup, *size, sha256, picture.traits)
+
+
+def chunks(source: Path, rows: list[int]) -> Iterator[UInt8[np.ndarray, "n ..."]]:
+    """Yield these rows of a .npy file, some at a time."""
+    for start in range(0, len(rows), CHUNK):
+        # The file is mapped again for every chunk: pages that have been read count as memory
+        # of this process until they are unmapped.
+        yield np.load(source, mmap_mode="r", allow_pickle=False)[rows[start : start + CHUNK]]
+
+
+def copy_rows(source: Path, rows: list[int], path: Path) -> Iterator[UInt8[np.ndarray, "n ..."]]:
+    """Write these rows of a .npy file to another one; yield them some at a time."""
+    shape = np.load(source, mmap_mode="r", allow_pickle=False).shape[1:]
+    with arrays.RowWriter(path, shape) as writer:
+        for pixels in chunks(source, rows):
+            writer.extend(pixels)
+            yield pixels
 
 
 def assign_splits(
-    annotations: Annotations, val_fraction: float, seed: int
-) -> tuple[dict[str, str], list[RejectedPhoto]]:
-    """Return the split of every name, and the names rejected because they are listed twice."""
-    duplicates = archives.duplicate_names(annotations.lists)
-    trainval, test = (
-        [entry for entry in annotations.lists[name] if entry.name not in duplicates]
-        for name in ("trainval", "test")
+    listed: list[ListedPhoto], decoded: Decoded, pixels: Path, settings: Settings
+) -> dict[str, str]:
+    """Return the split of every listed name: the official one, or one that is drawn by seed."""
+    if any(row.split == splits.TRAINVAL for row in listed):
+        return splits.divide_trainval(listed, settings.val_fraction, settings.seed)
+    return splits.draw_splits(
+        candidates(listed, look_alike_numbers(decoded, pixels)),
+        test_fraction=settings.test_fraction,
+        val_fraction=settings.val_fraction,
+        seed=settings.seed,
     )
-    rejected = [
-        RejectedPhoto(name, lists.partition(".")[0], f"listed twice: {lists}")
-        for name, lists in duplicates.items()
+
+
+def look_alike_numbers(decoded: Decoded, pixels: Path) -> dict[str, int]:
+    """Return a number for each usable photo by name; photos that look alike have the same one."""
+    if not decoded.index:
+        return {}
+    rows = list(range(len(decoded.index)))
+    parts = [near_duplicates.hashes(part) for part in chunks(pixels, rows)]
+    hashes, contrast = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    numbers = near_duplicates.clusters(hashes, contrast).tolist()
+    return {photo.name: number for photo, number in zip(decoded.index, numbers, strict=True)}
+
+
+def candidates(listed: list[ListedPhoto], look_alike: Mapping[str, int]) -> list[splits.Candidate]:
+    """Return the photos between which splits are drawn; one that is not usable is like no other."""
+    rows = [row for row in listed if not row.reason]
+    near = [look_alike.get(row.name, -1 - position) for position, row in enumerate(rows)]
+    clusters = splits.merge_clusters([row.subject for row in rows], np.array(near, np.int64))
+    return [
+        splits.Candidate(row.name, f"{row.group}/{row.subgroup}", cluster, row.split)
+        for row, cluster in zip(rows, clusters, strict=True)
     ]
-    return splits.assign_splits(trainval, test, val_fraction, seed), rejected
 
 
-def convert_archives(
-    raw: Path, target: Path, *, image_size: int, val_fraction: float, seed: int, max_rejected: int
-) -> None:
-    """Convert the two archives in `raw` to arrays in `target`, an empty folder.
+def write_splits(
+    target: Path, decoded: Decoded, split_by_name: Mapping[str, str]
+) -> tuple[dict[str, list[arrays.Photo]], dict[str, summary.PixelCounter]]:
+    """Write the photos, the masks and the index of every split; count the pixels of the masks."""
+    index: dict[str, list[arrays.Photo]] = {}
+    pixels: dict[str, summary.PixelCounter] = {}
+    for split in splits.SPLITS:
+        folder = target / split
+        folder.mkdir(parents=True)
+        rows = [
+            row for row, photo in enumerate(decoded.index) if split_by_name[photo.name] == split
+        ]
+        index[split], pixels[split] = [decoded.index[row] for row in rows], summary.PixelCounter()
+        for _ in copy_rows(target / TEMPORARY_PHOTOS, rows, folder / arrays.PHOTOS):
+            pass
+        mask_rows = [decoded.mask_rows[row] for row in rows]
+        for part in copy_rows(target / TEMPORARY_MASKS, mask_rows, folder / arrays.TRIMAPS):
+            pixels[split].add(part)
+        files.write_rows(folder / arrays.INDEX, arrays.Photo, index[split])
+    return index, pixels
 
-    Args:
-        raw: folder with images.tar.gz and annotations.tar.gz.
-        target: where train/, val/, test/, rejected.csv and summary.json are written.
-        image_size: side in pixels of the square to which every photo is resized.
-        val_fraction: share of the trainval photos of every breed used for validation, 0 to 1.
-        seed: determines which photos are used for validation.
-        max_rejected: how many listed photos may be unusable.
+
+def decode(data: RawData, rows: list[ListedPhoto], target: Path, settings: Settings) -> Decoded:
+    """Decode every listed photo with its mask; write those that can be used to two arrays.
+
+    The arrays are `TEMPORARY_PHOTOS` and `TEMPORARY_MASKS` in `target`.
+    """
+    listed = {row.name: row for row in rows}
+    usable = {name: row for name, row in listed.items() if not row.reason}
+    size = settings.image_size
+    masks = decode_masks(data, usable, size, target / TEMPORARY_MASKS)
+    decoded = decode_photos(data, usable, masks, size, target / TEMPORARY_PHOTOS)
+    decoded.reasons |= {name: row.reason for name, row in listed.items() if row.reason}
+    return decoded
+
+
+def convert(data: RawData, target: Path, settings: Settings) -> None:
+    """Convert photos and masks to arrays in `target`, an empty folder.
+
+    Writes train/, val/, test/, rejected.csv and summary.json.
 
     Raises:
         UserError: more than `max_rejected` photos are unusable, or a split is empty.
     """
     start = time.perf_counter()
-    with ExitStack() as stack:
-        all_trimaps = target / "trimaps.npy"
-        annotations = read_annotations(raw / archives.ANNOTATIONS, image_size, all_trimaps)
-        split_by_name, rejected = assign_splits(annotations, val_fraction, seed)
-        writer = SplitWriter(target, image_size, stack)
-        rejected += write_photos(writer, raw / archives.IMAGES, annotations, split_by_name)
-    rejected.sort(key=lambda row: row.name)
-    check_usable(writer.index, rejected, max_rejected)
-    splits.check_disjoint(
-        {split: [row.name for row in rows] for split, rows in writer.index.items()}
-    )
-    pixels = {}
-    for split, rows in writer.index.items():
-        files.write_rows(target / split / arrays.INDEX, arrays.Photo, rows)
-        path = target / split / arrays.TRIMAPS
-        pixels[split] = write_trimaps(all_trimaps, image_size, writer.trimap_rows[split], path)
-    all_trimaps.unlink()
+    listed = data.listed()
+    decoded = decode(data, listed, target, settings)
+    split_by_name = assign_splits(listed, decoded, target / TEMPORARY_PHOTOS, settings)
+    rejected = [
+        RejectedPhoto(name, split_by_name.get(name, ""), reason)
+        for name, reason in sorted(decoded.reasons.items())
+    ]
+    check_rejected(decoded.reasons, settings.max_rejected)
+    index, pixels = write_splits(target, decoded, split_by_name)
+    check_splits(index)
+    for name in (TEMPORARY_PHOTOS, TEMPORARY_MASKS):
+        (target / name).unlink()
     files.write_rows(target / "rejected.csv", RejectedPhoto, rejected)
-    reasons = [row.reason for row in rejected]
-    files.write_json(target / "summary.json", summary.describe(writer.index, pixels, reasons))
-    used = ", ".join(f"{len(rows):,} {split}" for split, rows in writer.index.items())
-    rate = len(split_by_name) / (time.perf_counter() - start)
+    reasons = list(decoded.reasons.values())
+    files.write_json(
+        target / "summary.json", summary.describe(index, pixels, data.group_kinds, reasons)
+    )
+    used = ", ".join(f"{len(rows):,} {split}" for split, rows in index.items())
+    rate = len(listed) / (time.perf_counter() - start)
     print(f"{used}; {len(rejected)} set aside; {rate:,.0f} photos/s")
 
 
-def check_usable(
-    index: dict[str, list[arrays.Photo]], rejected: list[RejectedPhoto], max_rejected: int
-) -> None:
-    """Check that not too many photos are rejected and no split is empty.
+def check_rejected(reasons: Mapping[str, str], max_rejected: int) -> None:
+    """Check that not too many photos are rejected.
+
+    Args:
+        reasons: why photos are rejected, by name.
+        max_rejected: how many may be.
 
     Raises:
-        UserError: one of the two does not hold.
+        UserError: there are more.
     """
-    if len(rejected) > max_rejected:
-        examples = "; ".join(f"{row.name}: {row.reason}" for row in rejected[:5])
+    if len(reasons) > max_rejected:
+        examples = "; ".join(f"{name}: {reasons[name]}" for name in sorted(reasons)[:5])
         raise UserError(
-            f"{len(rejected)} photos cannot be used, more than preprocess.max_rejected "
+            f"{len(reasons)} photos cannot be used, more than preprocess.max_rejected "
             f"{max_rejected}: {examples}"
         )
+
+
+def check_splits(index: Mapping[str, list[arrays.Photo]]) -> None:
+    """Check that no split is empty.
+
+    Raises:
+        UserError: one is.
+    """
     for split, rows in index.items():
         if not rows:
-            name = "test" if split == "test" else "trainval"
-            raise UserError(f"no photo is left for {split}; see {archives.list_path(name)}")
+            raise UserError(f"no photo is left for {split}; look at the lists of the photos")

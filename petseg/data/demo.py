@@ -13,7 +13,7 @@ import numpy as np
 
 from petseg import files, progress
 from petseg.data import archives, demo_pets
-from petseg.data.archives import Entry, Member
+from petseg.data.archives import Entry, File
 from petseg.data.demo_pets import BREEDS, Breed
 
 ListName = Literal["trainval", "test"]
@@ -88,7 +88,7 @@ def draw_photo(job: tuple[int, int, Entry, ListName, Breed]) -> DemoPhoto:
     return DemoPhoto(entry, list_name, jpeg.getvalue(), png.getvalue())
 
 
-def annotation_members(photos: list[DemoPhoto]) -> Iterator[Member]:
+def annotation_members(photos: list[DemoPhoto]) -> Iterator[File]:
     """Yield the members of the annotations' archive: the lists, then the trimaps."""
     contents = {"list": ("trainval", "test"), "trainval": ("trainval",), "test": ("test",)}
     for name, list_names in contents.items():

@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from petseg.data import demo_scenes
 from petseg.data.demo_scenes import Colour, Size, shade
-from petseg.data.labels import BACKGROUND, BORDER, PET
+from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND
 
 Point = tuple[float, float]
 Outline = list[Point]
@@ -448,5 +448,5 @@ def make_trimap(mask: Image.Image) -> Image.Image:
     )
     result = Image.new("L", mask.size, BACKGROUND)
     result.paste(BORDER, mask=outer)
-    result.paste(PET, mask=inner)
+    result.paste(FOREGROUND, mask=inner)
     return result

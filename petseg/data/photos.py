@@ -12,10 +12,11 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 
-from petseg.data.labels import BORDER, PET
+from petseg.data.labels import BORDER, FOREGROUND
 
 # The formats that Pillow may try: it decodes these itself; for others it starts a program.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp")  # of their files
 ANIMATED = ("GIF", "PNG", "WEBP")
 MAX_PIXELS = 89_000_000  # just below Pillow's limit, where it warns; at twice that it raises
 MAX_SCANS = 100  # of a progressive JPEG; usual ones have about ten
@@ -87,7 +88,7 @@ def read_size(data: bytes) -> tuple[int, int]:
 
 
 def decode_trimap(data: bytes, size: int) -> Picture:
-    """Return a trimap, (size, size) of 1 pet, 2 background, 3 border, by nearest neighbour.
+    """Return a trimap, (size, size) of 1 foreground, 2 background, 3 border, by nearest neighbour.
 
     Raises:
         UnusableError: the bytes are not a complete picture, or hold other values.
@@ -99,7 +100,7 @@ def decode_trimap(data: bytes, size: int) -> Picture:
 
 
 def decode_full_trimap(data: bytes) -> UInt8[np.ndarray, "height width"]:
-    """Return a trimap at its own size: 1 pet, 2 background, 3 border.
+    """Return a trimap at its own size: 1 foreground, 2 background, 3 border.
 
     Raises:
         UnusableError: as `decode_trimap` does.
@@ -114,7 +115,7 @@ def open_trimap(data: bytes) -> Image.Image:
     if image.mode not in ("L", "P"):
         raise UnusableError(f"trimap is not one channel of 8 bits: {image.mode}")
     values = np.asarray(image)
-    if values.min() < PET or values.max() > BORDER:
+    if values.min() < FOREGROUND or values.max() > BORDER:
         raise UnusableError(f"trimap has values outside 1 to 3: {values.min()} to {values.max()}")
     return image
 

@@ -1,14 +1,14 @@
-"""Whether a pixel with a probability of 80 % is pet in 80 % of cases.
+"""Whether a pixel with a probability of 80 % is foreground in 80 % of cases.
 
 Pixels are binned by their probability. A bin's calibration gap is the sum of its pixels'
-probabilities minus the number of its pixels that are pet; the border counts as pet. Gaps are sums,
+probabilities minus the number of its pixels that are foreground; the border counts as foreground. Gaps are sums,
 so that they add up over photos. Guo, Pleiss, Sun and Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
 """
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from petseg.data.labels import BACKGROUND
+from petseg.data.labels import is_foreground
 from petseg.data.quantisation import LEVELS, MAX_LEVEL
 
 BINS = 15  # of equal width, as in the paper
@@ -23,7 +23,7 @@ def gaps(
     n = len(trimaps)
     bins = BIN_BY_LEVEL.astype(np.uint8)[probabilities].reshape(n, -1)
     cells = bins + BINS * np.arange(n)[:, None]  # a number for each bin of each photo
-    errors = probabilities / float(MAX_LEVEL) - (trimaps != BACKGROUND)
+    errors = probabilities / float(MAX_LEVEL) - is_foreground(trimaps)
     return np.bincount(cells.ravel(), errors.ravel(), minlength=BINS * n).reshape(n, BINS)
 
 
@@ -31,7 +31,7 @@ def squared_errors(
     trimaps: UInt8[np.ndarray, "n height width"], probabilities: UInt8[np.ndarray, "n height width"]
 ) -> Float64[np.ndarray, "n"]:
     """Return each photo's sum of (probability − truth)² over its pixels."""
-    errors = probabilities / np.float32(MAX_LEVEL) - (trimaps != BACKGROUND)
+    errors = probabilities / np.float32(MAX_LEVEL) - is_foreground(trimaps)
     return np.asarray(np.square(errors).sum(axis=(1, 2), dtype=np.float64))
 
 
@@ -48,18 +48,18 @@ def reliability(
     """Return the reliability diagram: a row for every bin that has pixels.
 
     Args:
-        histogram: pixels of pet, border and background by probability in 1/255.
+        histogram: pixels of foreground, border and background by probability in 1/255.
 
     Returns:
-        Rows of (from, to, pixels, mean probability, share of pet), 4 decimals.
+        Rows of (from, to, pixels, mean probability, share of foreground), 4 decimals.
     """
-    pet, total = histogram[:2].sum(axis=0), histogram.sum(axis=0)
+    foreground, total = histogram[:2].sum(axis=0), histogram.sum(axis=0)
     rows = []
     for number in range(BINS):
         in_bin = number == BIN_BY_LEVEL
         if pixels := int(total[in_bin].sum()):
             mean = float((total * PROBABILITIES)[in_bin].sum()) / pixels
-            share = int(pet[in_bin].sum()) / pixels
+            share = int(foreground[in_bin].sum()) / pixels
             ends = (round(number / BINS, 4), round((number + 1) / BINS, 4))
             rows.append((*ends, pixels, round(mean, 4), round(share, 4)))
     return rows

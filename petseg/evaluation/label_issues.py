@@ -7,27 +7,27 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8, UInt64
+from jaxtyping import Bool, Float64, UInt8
 
 from petseg.data import arrays, splits
 from petseg.data.arrays import Photo, Split
-from petseg.data.labels import BACKGROUND, PET
+from petseg.data.labels import BACKGROUND, FOREGROUND, IGNORED
+from petseg.data.near_duplicates import MAX_DIFFERING_BITS, MIN_CONTRAST, Hashes, hashes
 from petseg.data.quantisation import MAX_LEVEL
 
-CONFIDENT = 0.9  # the model is sure of pet from this probability on, of background up to 1 - 0.9
-MIN_DISAGREEMENT = (
-    0.5  # share of the animal's pixels on which the model must be sure of the opposite
+CONFIDENT = (
+    0.9  # the model is sure of foreground from this probability on, of background up to 1 - 0.9
 )
-MAX_DIFFERING_BITS = 10  # of 128 bits: photos whose hashes differ in no more look alike
+MIN_DISAGREEMENT = (
+    0.5  # share of the foreground's pixels on which the model must be sure of the opposite
+)
 CHUNK = 256  # photos read at a time, to bound the memory
-MIN_CONTRAST = 6  # mean change between a hash's neighbours, 0–255; below it the hash is only noise
-Hashes = UInt64[np.ndarray, "n 2"]
 
 
 class Reason(StrEnum):
     """Why a person should look at a photo, the most certain reason first."""
 
-    WITHOUT_PET = "no pet in the trimap"
+    WITHOUT_FOREGROUND = "no foreground in the trimap"
     DISAGREEMENT = "model sure of the opposite"
     DUPLICATE = "near-duplicate in another split"
 
@@ -38,7 +38,7 @@ class LabelIssue:
 
     name: str
     split: str
-    breed: str
+    group: str  # the smallest that the photo belongs to; empty if the data have no groups
     reason: Reason
     score: float  # 0–1, ranks the photos with the same reason
     detail: str  # for people; empty if the reason says it all
@@ -49,14 +49,16 @@ def disagreement(
 ) -> Float64[np.ndarray, "n"]:
     """Return each photo's share of pixels on which the model is sure of the trimap's opposite.
 
-    The share is of the pixels that are pet for the model or the trimap. On the border of a trimap
+    The share is of the pixels that are foreground for the model or the trimap. On the border of a trimap
     the model cannot contradict it.
     """
-    sure_pet = probabilities >= CONFIDENT * MAX_LEVEL
+    sure_foreground = probabilities >= CONFIDENT * MAX_LEVEL
     sure_background = probabilities <= (1 - CONFIDENT) * MAX_LEVEL
-    opposite = (sure_pet & (trimaps == BACKGROUND)) | (sure_background & (trimaps == PET))
-    animal = (trimaps == PET) | (probabilities >= 128)
-    counts = [np.count_nonzero(mask, axis=(1, 2)) for mask in (opposite, animal)]
+    opposite = (sure_foreground & (trimaps == BACKGROUND)) | (
+        sure_background & (trimaps == FOREGROUND)
+    )
+    subject = (trimaps == FOREGROUND) | ((probabilities >= 128) & (trimaps != IGNORED))
+    counts = [np.count_nonzero(mask, axis=(1, 2)) for mask in (opposite, subject)]
     return np.asarray(counts[0] / np.maximum(counts[1], 1))
 
 
@@ -65,23 +67,25 @@ def contradicted(
     empty: Bool[np.ndarray, "n"],
     disagreements: Float64[np.ndarray, "n"],
 ) -> Iterator[LabelIssue]:
-    """Yield the test photos with a pet in the trimap of whose opposite the model is sure."""
+    """Yield the test photos with foreground in the trimap of whose opposite the model is sure."""
     for photo, is_empty, share in zip(index, empty, disagreements, strict=True):
         if share >= MIN_DISAGREEMENT and not is_empty:
-            detail = f"{share:.0%} of the animal"
+            detail = f"{share:.0%} of the foreground"
             yield label_issue(photo, "test", Reason.DISAGREEMENT, float(share), detail)
 
 
-def without_pet(name: str, split: Split) -> Iterator[LabelIssue]:
-    """Yield a split's photos whose trimap has no pixel of a pet."""
+def without_foreground(name: str, split: Split) -> Iterator[LabelIssue]:
+    """Yield a split's photos whose trimap has no pixel of foreground."""
     for photo, trimap in zip(split.index, split.trimaps, strict=True):
-        if not (trimap == PET).any():
-            yield label_issue(photo, name, Reason.WITHOUT_PET, 1.0, "")
+        if not (trimap == FOREGROUND).any():
+            yield label_issue(photo, name, Reason.WITHOUT_FOREGROUND, 1.0, "")
 
 
 def label_issue(photo: Photo, split: str, reason: Reason, score: float, detail: str) -> LabelIssue:
     """Return the issue of a photo, its score with 4 decimals."""
-    return LabelIssue(photo.name, split, photo.breed, reason, round(score, 4), detail)
+    return LabelIssue(
+        photo.name, split, photo.subgroup or photo.group, reason, round(score, 4), detail
+    )
 
 
 @dataclass(frozen=True)
@@ -92,26 +96,6 @@ class HashedSplit:
     index: list[Photo]
     hashes: Hashes
     contrast: Float64[np.ndarray, "n"]  # mean change between a hash's neighbours, 0–255
-
-
-def hashes(
-    photos: UInt8[np.ndarray, "n size size 3"],
-) -> tuple[Hashes, Float64[np.ndarray, "n"]]:
-    """Return each photo's difference hash of 128 bits, and its contrast.
-
-    The grey photo shrunk to 9×9 means; a bit says whether a cell is darker than its right
-    neighbour (64), or than the one below it (64). N. Krawetz: Kind of like that, 2013.
-    """
-    size = photos.shape[1]
-    edges = np.arange(9) * size // 9
-    grey = photos.sum(axis=3, dtype=np.uint16)
-    rows = np.add.reduceat(grey, edges, axis=1, dtype=np.uint32)
-    cells = np.add.reduceat(rows, edges, axis=2, dtype=np.uint32).astype(float)
-    sides = np.diff(np.append(edges, size))  # of the cells, pixels
-    cells /= 3.0 * sides[:, None] * sides
-    steps = np.stack([np.diff(cells, axis=2)[:, :8], np.diff(cells, axis=1)[:, :, :8]], axis=1)
-    bits = (steps > 0).reshape(len(photos), 2, 64)
-    return np.packbits(bits, axis=2).view(np.uint64)[..., 0], np.abs(steps).mean(axis=(1, 2, 3))
 
 
 def hash_split(name: str, split: Split) -> HashedSplit:
@@ -145,8 +129,8 @@ def rank(issues: Iterable[LabelIssue]) -> list[LabelIssue]:
 
 
 def issues_in_all_splits(folder: Path) -> Iterator[LabelIssue]:
-    """Yield the issues that need no model: trimaps without a pet, and photos alike in two splits."""
+    """Yield the issues that need no model: trimaps without foreground, and photos alike in two splits."""
     loaded = {name: arrays.load(folder / name) for name in splits.SPLITS}
     for name, split in loaded.items():
-        yield from without_pet(name, split)
+        yield from without_foreground(name, split)
     yield from duplicates([hash_split(name, split) for name, split in loaded.items() if len(split)])

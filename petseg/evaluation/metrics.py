@@ -1,6 +1,6 @@
 """The registry of metrics, the confusion counts of a photo, and the metrics computed from them.
 
-A photo's counts are pixels by trimap class (pet, border, background) and prediction (pet,
+A photo's counts are pixels by trimap class (foreground, border, background) and prediction (foreground,
 background). They add up over photos, and are enough for every border policy.
 """
 
@@ -11,17 +11,17 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Real, UInt8
 
-from petseg.data.labels import BACKGROUND, BORDER, CLASSES, PET, TRUTH, Border
+from petseg.data.labels import BACKGROUND, BORDER, CLASSES, FOREGROUND, TRUTH, Border
 
 Counts = Int64[np.ndarray, "*photos 6"]
 Cell = Int64[np.ndarray, "*photos"] | np.int64
 Value = Float64[np.ndarray, "*photos"] | np.float64
 COLUMNS = (
-    "pet_as_pet",
-    "pet_as_background",
-    "border_as_pet",
+    "foreground_as_foreground",
+    "foreground_as_background",
+    "border_as_foreground",
     "border_as_background",
-    "background_as_pet",
+    "background_as_foreground",
     "background_as_background",
 )
 
@@ -51,7 +51,7 @@ class Metric:
 
     key: str  # in metrics.json, intervals.csv, and in `gate` of params.yaml
     title: str  # the name for people
-    formula: str  # over the pixels of all photos, with the border as pet, unless it says otherwise
+    formula: str  # over the pixels of all photos, with the border as foreground, unless it says otherwise
     direction: Direction
     explanation: str
     has_interval: bool = True  # over photos, in intervals.csv
@@ -68,14 +68,14 @@ METRICS = {
             "IoU",
             "TP / (TP + FP + FN)",
             Direction.HIGHER,
-            "intersection over union of pet, over the pixels of all photos",
+            "intersection over union of foreground, over the pixels of all photos",
         ),
         Metric(
             "dice",
             "Dice",
             "2 TP / (2 TP + FP + FN)",
             Direction.HIGHER,
-            "the F1 score of pet pixels",
+            "the F1 score of foreground pixels",
         ),
         Metric(
             "accuracy",
@@ -89,21 +89,21 @@ METRICS = {
             "precision",
             "TP / (TP + FP)",
             Direction.HIGHER,
-            "share of predicted pet that is pet",
+            "share of predicted foreground that is foreground",
         ),
         Metric(
             "recall",
             "recall",
             "TP / (TP + FN)",
             Direction.HIGHER,
-            "share of pet that is predicted",
+            "share of foreground that is predicted",
         ),
         Metric(
             "mean_iou",
             "mean IoU",
             "(TP / (TP + FP + FN) + TN / (TN + FP + FN)) / 2",
             Direction.HIGHER,
-            "mean of the IoU of pet and of background",
+            "mean of the IoU of foreground and of background",
         ),
         Metric(
             "image_iou",
@@ -117,7 +117,7 @@ METRICS = {
             "IoU, border as background",
             "TP / (TP + FP + FN), the border as background",
             Direction.HIGHER,
-            "the trimap's border counted as no pet",
+            "the trimap's border counted as no foreground",
         ),
         Metric(
             "iou_border_ignored",
@@ -188,12 +188,14 @@ METRICS = {
     )
 }
 
+BORDER_METRICS = ("iou_border_background", "iou_border_ignored")  # of another border policy
+
 
 def count(
     trimaps: UInt8[np.ndarray, "n height width"], predicted: Bool[np.ndarray, "n height width"]
 ) -> Int64[np.ndarray, "n 6"]:
     """Return each photo's pixels in the order of `COLUMNS`."""
-    masks = [trimaps == label for label in (PET, BORDER, BACKGROUND)]
+    masks = [trimaps == label for label in (FOREGROUND, BORDER, BACKGROUND)]
     cells = [
         np.count_nonzero(mask & prediction, axis=(1, 2))
         for mask in masks
@@ -219,10 +221,10 @@ class Confusion:
 
 
 def confusion(counts: Counts, border: Border) -> Confusion:
-    """Return the confusion with the border band as pet, as background, or left out."""
+    """Return the confusion with the border band as foreground, as background, or left out."""
     cells = counts.reshape(*counts.shape[:-1], len(CLASSES), 2)  # by class and by prediction
-    pet, background = (cells[..., rows, :].sum(axis=-2) for rows in TRUTH[border])
-    return Confusion(pet[..., 0], background[..., 0], pet[..., 1], background[..., 1])
+    foreground, background = (cells[..., rows, :].sum(axis=-2) for rows in TRUTH[border])
+    return Confusion(foreground[..., 0], background[..., 0], foreground[..., 1], background[..., 1])
 
 
 def ratio(part: Cell, total: Cell) -> Value:
@@ -232,17 +234,17 @@ def ratio(part: Cell, total: Cell) -> Value:
 
 
 def iou(c: Confusion) -> Value:
-    """Return TP / (TP + FP + FN), the Jaccard index of the pet class, in 0–1."""
+    """Return TP / (TP + FP + FN), the Jaccard index of the foreground class, in 0–1."""
     return ratio(c.tp, c.tp + c.fp + c.fn)
 
 
 def mean_iou(c: Confusion) -> Value:
-    """Return the mean of the IoU of pet and of background, in 0–1."""
+    """Return the mean of the IoU of foreground and of background, in 0–1."""
     return (iou(c) + ratio(c.tn, c.tn + c.fp + c.fn)) / 2
 
 
 def dice(c: Confusion) -> Value:
-    """Return 2 TP / (2 TP + FP + FN), the F1 score of the pet class, in 0–1."""
+    """Return 2 TP / (2 TP + FP + FN), the F1 score of the foreground class, in 0–1."""
     return ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)
 
 
@@ -262,19 +264,19 @@ def recall(c: Confusion) -> Value:
 
 
 def image_iou(counts: Counts) -> Value:
-    """Return each photo's IoU with the border as pet, in 0–1."""
-    return iou(confusion(counts, "pet"))
+    """Return each photo's IoU with the border as foreground, in 0–1."""
+    return iou(confusion(counts, "foreground"))
 
 
 def dataset_iou(counts: Int64[np.ndarray, "n 6"]) -> float:
-    """Return the IoU of all photos' pixels taken together, with the border as pet."""
-    return float(iou(confusion(counts.sum(axis=0), "pet")))
+    """Return the IoU of all photos' pixels taken together, with the border as foreground."""
+    return float(iou(confusion(counts.sum(axis=0), "foreground")))
 
 
 def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
     """Return the metrics that follow from counts added up over photos, in 0–1 and higher is better.
 
-    They are over the pixels of all photos with the border as pet, except for the two that name
+    They are over the pixels of all photos with the border as foreground, except for the two that name
     another border policy, and for `image_iou`, the mean over photos.
 
     Args:
@@ -282,14 +284,14 @@ def values(total: Counts, mean_image_iou: Value) -> dict[str, Value]:
             stay in the result.
         mean_image_iou: the mean of the photos' IoU, with the same leading axes.
     """
-    pet = confusion(total, "pet")
+    foreground = confusion(total, "foreground")
     return {
-        "iou": iou(pet),
-        "dice": dice(pet),
-        "accuracy": accuracy(pet),
-        "precision": precision(pet),
-        "recall": recall(pet),
-        "mean_iou": mean_iou(pet),
+        "iou": iou(foreground),
+        "dice": dice(foreground),
+        "accuracy": accuracy(foreground),
+        "precision": precision(foreground),
+        "recall": recall(foreground),
+        "mean_iou": mean_iou(foreground),
         "image_iou": mean_image_iou,
         "iou_border_background": iou(confusion(total, "background")),
         "iou_border_ignored": iou(confusion(total, "ignored")),

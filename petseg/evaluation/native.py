@@ -1,18 +1,19 @@
-"""The masks at the photos' own size against the original trimaps, streamed from data/raw."""
+"""The masks at the photos' own size against the original ones, streamed from data/raw."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image
 
 from petseg import parallel, progress
-from petseg.data import archives, photos
+from petseg.data import photos, raw
 from petseg.data.arrays import Photo
-from petseg.data.labels import BACKGROUND
+from petseg.data.labels import IGNORED, is_foreground
+from petseg.data.listing import Member, RawData
 from petseg.errors import UserError
 from petseg.evaluation import boundary
 from petseg.inference import masks
@@ -27,77 +28,77 @@ class TestPhoto:
     """A test photo as its files hold it."""
 
     row: int  # in the arrays
-    trimap: bytes
-    photo: bytes  # empty unless the masks are refined with it
+    mask: Member
+    photo: Member | None  # None unless the masks are refined with it
 
 
 def overlaps(
-    raw: Path, index: list[Photo], probabilities: Probabilities, metadata: ExportMetadata
+    folder: Path, index: list[Photo], probabilities: Probabilities, metadata: ExportMetadata
 ) -> Int64[np.ndarray, "n 4"]:
     """Return each photo's intersection and union of mask and truth, then of their boundary bands.
 
-    All four are pixels at the photo's own size; the border counts as pet.
+    All four are pixels at the photo's own size; the border counts as foreground.
 
     Args:
-        raw: the folder with the two archives.
+        folder: the folder with the two archives, or with the list of a team's own photos.
         index: the test split's photos.
-        probabilities: of pet, in 1/255, at the network's size, in the order of the index.
+        probabilities: of foreground, in 1/255, at the network's size, in the order of the index.
         metadata: that of the model: threshold and refinement.
 
     Raises:
-        UserError: an archive is not the one that the arrays were made of.
+        UserError: the photos are not those that the arrays were made of.
     """
     rows = {photo.name: row for row, photo in enumerate(index)}
     result = np.full((len(index), 4), -1, np.int64)
-    files = read(raw, rows, with_photos=metadata.refinement != "none")
-    measure = partial(overlap, probabilities=probabilities, metadata=metadata)
+    data = raw.open_raw(folder)
+    files = read(data, rows, with_photos=metadata.refinement != "none")
+    measure = partial(overlap, data=data, probabilities=probabilities, metadata=metadata)
     with progress.bar("measuring at full size", len(index)) as bar:
         for row, values in parallel.ordered(measure, files, BATCH):
             result[row] = values
             bar.update()
     if missing := [index[row].name for row in np.flatnonzero(result[:, 0] < 0)]:
         raise UserError(
-            f"{raw} has no files of {len(missing)} test photos, such as {missing[0]}; "
+            f"{folder} has no files of {len(missing)} test photos, such as {missing[0]}; "
             "run `dvc repro preprocess`"
         )
     return result
 
 
-def read(raw: Path, rows: dict[str, int], with_photos: bool) -> Iterator[TestPhoto]:
-    """Yield the files of test photos; with photos, the trimaps wait in memory as compressed files.
+def read(data: RawData, rows: dict[str, int], with_photos: bool) -> Iterator[TestPhoto]:
+    """Yield the files of test photos; with photos, the masks of an archive wait in memory.
 
     Args:
-        raw: the folder with the two archives.
+        data: the photos and masks.
         rows: the rows of the arrays by name.
         with_photos: whether to read the photos, too.
     """
-    paths = {archives.trimap_path(name) for name in rows}
-    trimaps = archives.read_members(raw / archives.ANNOTATIONS, paths.__contains__)
+    masks = data.masks(rows)
     if not with_photos:
-        for path, trimap in trimaps:
-            yield TestPhoto(rows[PurePosixPath(path).stem], trimap, b"")
+        for mask in masks:
+            yield TestPhoto(rows[mask.name], mask, None)
         return
-    by_name = {PurePosixPath(path).stem: trimap for path, trimap in trimaps}
-    paths = {archives.photo_path(name) for name in by_name}
-    for path, photo in archives.read_members(raw / archives.IMAGES, paths.__contains__):
-        name = PurePosixPath(path).stem
-        yield TestPhoto(rows[name], by_name[name], photo)
+    by_name = {mask.name: mask for mask in masks}
+    for photo in data.photos(by_name):
+        yield TestPhoto(rows[photo.name], by_name[photo.name], photo)
 
 
 def overlap(
-    files: TestPhoto, probabilities: Probabilities, metadata: ExportMetadata
+    files: TestPhoto, data: RawData, probabilities: Probabilities, metadata: ExportMetadata
 ) -> tuple[int, list[int]]:
     """Return a photo's row, and its four numbers in the order of `overlaps`."""
 
     def read_photo() -> Image.Image:
-        return photos.decode_full(files.photo)
+        assert files.photo
+        return photos.decode_full(files.photo.read()[0])
 
-    truth = photos.decode_full_trimap(files.trimap) != BACKGROUND
+    labels = data.decode_full_mask(files.mask.read()[0])
+    truth = is_foreground(labels)
     height, width = truth.shape
     levels = masks.at_photo_size(
         np.asarray(probabilities[files.row]), (width, height), metadata.refinement, read_photo
     )
-    mask = masks.mask(levels, metadata.threshold)
+    mask = masks.mask(levels, metadata.threshold) & (labels != IGNORED)
     pixels = [int(np.count_nonzero(both)) for both in (truth & mask, truth | mask)]
     depth = boundary.band_width(height, width)
     bands = boundary.band_overlap(truth[None], mask[None], depth)[0]

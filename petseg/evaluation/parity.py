@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from petseg import progress
 from petseg.data import quantisation
 from petseg.data.arrays import Split
-from petseg.data.labels import BACKGROUND
+from petseg.data.labels import IGNORED, is_foreground
 from petseg.evaluation import bootstrap
 
 Engine = Callable[[UInt8[np.ndarray, "n size size 3"]], Float32[np.ndarray, "n size size"]]
@@ -22,7 +22,7 @@ class EngineRow:
     """An engine held against the reference; a row of export.csv."""
 
     engine: str
-    iou: float  # on the test split, border as pet
+    iou: float  # on the test split, border as foreground
     iou_change: float  # against the reference
     low: float  # of the 95 % interval of the change over photos
     high: float
@@ -59,16 +59,18 @@ class Comparison:
 
     def add(self, trimaps: UInt8[np.ndarray, "n size size"], batch: Batch) -> None:
         """Add a batch's trimaps and each engine's probabilities for its photos."""
+        counted = trimaps != IGNORED
         masks = {
-            name: quantisation.quantise(values) >= self.min_level for name, values in batch.items()
+            name: (quantisation.quantise(values) >= self.min_level) & counted
+            for name, values in batch.items()
         }
         reference = self.names[0]
-        self.pixels += trimaps.size
+        self.pixels += int(np.count_nonzero(counted))
         for name in self.names:
             difference = float(np.abs(batch[name] - batch[reference]).max())
             self.largest[name] = max(self.largest[name], difference)
             self.changed[name] += int(np.count_nonzero(masks[name] != masks[reference]))
-            self.overlaps[name].append(overlaps(trimaps != BACKGROUND, masks[name]))
+            self.overlaps[name].append(overlaps(is_foreground(trimaps), masks[name]))
 
     def rows(self, sizes: Mapping[str, int]) -> list[EngineRow]:
         """Return a row for each engine; `sizes` has the bytes of their files."""

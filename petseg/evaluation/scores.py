@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from petseg.data import quantisation
-from petseg.data.labels import BACKGROUND
+from petseg.data.labels import IGNORED, is_foreground
 from petseg.evaluation import bootstrap, boundary, calibration, doubt, metrics, thresholds
 from petseg.evaluation.metrics import Value
 from petseg.inference import confidence
@@ -64,16 +64,18 @@ def measure(
     native: Int64[np.ndarray, "n 4"],
     threshold: float,
 ) -> Measurements:
-    """Return the measurements of some photos; only the counts keep the border apart from pet.
+    """Return the measurements of some photos; only the counts keep the border apart from foreground.
 
     Args:
-        trimaps: the truth: pet, border or background.
-        probabilities: of pet, in 1/255.
+        trimaps: the truth: foreground, border or background.
+        probabilities: of foreground, in 1/255.
         native: what `native.overlaps` measured on these photos at their own size.
-        threshold: the smallest probability, in 0–1, with which a pixel counts as pet.
+        threshold: the smallest probability, in 0–1, with which a pixel counts as foreground.
     """
+    # Ignored pixels are background in truth and prediction, and no class counts them.
+    probabilities = np.where(trimaps == IGNORED, np.uint8(0), probabilities)
     predictions = probabilities >= quantisation.min_level(threshold)
-    truth = trimaps != BACKGROUND
+    truth = is_foreground(trimaps)
     depth = boundary.band_width(*truth.shape[1:])
     return Measurements(
         metrics.count(trimaps, predictions),

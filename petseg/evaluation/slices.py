@@ -1,13 +1,13 @@
-"""The IoU on slices of the test split, such as a breed or small animals, and the worst slice."""
+"""The IoU on slices of the test split, such as a group of photos or small subjects, and the worst slice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from petseg.data.arrays import Photo
-from petseg.data.labels import BACKGROUND, PET
+from petseg.data.labels import FOREGROUND, is_foreground
 from petseg.evaluation import bootstrap, metrics
 
 MIN_PHOTOS = 10  # photos that a slice needs to be called the worst
@@ -36,32 +36,34 @@ class Slice:
 class TrimapStats:
     """Facts of n photos that follow from their trimaps."""
 
-    share: Float64[np.ndarray, "n"]  # share of pixels that are pet or border, 0–1
-    at_frame: PhotoMask  # pet or border in the outermost row or column of pixels
-    without_pet: PhotoMask  # no pixel is pet; there may be a border
+    share: Float64[np.ndarray, "n"]  # share of pixels that are foreground or border, 0–1
+    at_frame: PhotoMask  # foreground or border in the outermost row or column of pixels
+    without_foreground: PhotoMask  # no pixel is foreground; there may be a border
 
 
 def trimap_stats(trimaps: UInt8[np.ndarray, "n size size"]) -> TrimapStats:
     """Return the facts of some trimaps by which photos are divided into slices."""
-    pet = trimaps != BACKGROUND
-    edges = (pet[:, 0], pet[:, -1], pet[:, :, 0], pet[:, :, -1])
+    foreground = is_foreground(trimaps)
+    edges = (foreground[:, 0], foreground[:, -1], foreground[:, :, 0], foreground[:, :, -1])
     return TrimapStats(
-        pet.mean(axis=(1, 2)),
+        foreground.mean(axis=(1, 2)),
         np.any([edge.any(axis=1) for edge in edges], axis=0),
-        ~(trimaps == PET).any(axis=(1, 2)),
+        ~(trimaps == FOREGROUND).any(axis=(1, 2)),
     )
 
 
 def concatenate(parts: list[TrimapStats]) -> TrimapStats:
     """Return the facts of all parts' photos in one."""
-    names = ("share", "at_frame", "without_pet")
+    names = ("share", "at_frame", "without_foreground")
     return TrimapStats(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def members(index: list[Photo], stats: TrimapStats) -> Iterator[tuple[str, str, PhotoMask]]:
-    """Yield kind, name and photos of every slice; species or breed only if the photos have several."""
-    for kind in ("species", "breed"):
-        labels = np.array([getattr(photo, kind) for photo in index])
+def members(
+    index: list[Photo], group_kinds: Sequence[str], stats: TrimapStats
+) -> Iterator[tuple[str, str, PhotoMask]]:
+    """Yield kind, name and photos of every slice; of a kind of groups only if there are several."""
+    for level, kind in enumerate(group_kinds):
+        labels = np.array([photo.groups[level] for photo in index])
         names = np.unique(labels)
         if len(names) > 1:
             yield from ((kind, str(name), labels == name) for name in names)
@@ -71,18 +73,30 @@ def members(index: list[Photo], stats: TrimapStats) -> Iterator[tuple[str, str, 
     ranges = (f"under {low}", f"{low} to {high}", f"{high} and over")
     for number, (size, shares) in enumerate(zip(SIZES, ranges, strict=True)):
         yield "object size", f"{size}, {shares} of the photo", third == number
-    yield "frame", "touched by the animal", stats.at_frame
+    yield "frame", "touched by the foreground", stats.at_frame
     yield "frame", "not touched", ~stats.at_frame
-    yield "trimap", "without a pet", stats.without_pet
-    yield "trimap", "with a pet", ~stats.without_pet
+    yield "trimap", "without foreground", stats.without_foreground
+    yield "trimap", "with foreground", ~stats.without_foreground
 
 
-def slices(index: list[Photo], stats: TrimapStats, counts: Int64[np.ndarray, "n 6"]) -> list[Slice]:
-    """Return every slice that has a photo, with its IoU over pixels, the border as pet, 4 decimals."""
-    cells = metrics.confusion(counts, "pet")
+def slices(
+    index: list[Photo],
+    group_kinds: Sequence[str],
+    stats: TrimapStats,
+    counts: Int64[np.ndarray, "n 6"],
+) -> list[Slice]:
+    """Return every slice that has a photo, with its IoU over pixels, the border as foreground.
+
+    Args:
+        index: the photos.
+        group_kinds: what their groups and subgroups are called; as many as the photos have.
+        stats: the facts of their trimaps.
+        counts: their pixels in the order of `metrics.COLUMNS`.
+    """
+    cells = metrics.confusion(counts, "foreground")
     pixels = np.column_stack([cells.tp, cells.tp + cells.fp + cells.fn])
     result = []
-    for kind, name, in_slice in members(index, stats):
+    for kind, name, in_slice in members(index, group_kinds, stats):
         if in_slice.any():
             value, low, high = iou_with_interval(pixels[in_slice])
             result.append(Slice(kind, name, int(in_slice.sum()), value, low, high))

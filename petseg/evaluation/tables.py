@@ -45,7 +45,7 @@ def write_reports(
         raw: the folder with the two archives and source.json.
         folder: the folder of the arrays, with every split, rejected.csv and summary.json.
         test: the test split.
-        probabilities: of pet, in 1/255, in the order of the split's photos.
+        probabilities: of foreground, in 1/255, in the order of the split's photos.
         metadata: that of the model, with its threshold.
         bad_iou: a mask is bad if its IoU is lower, 0 to 1.
     """
@@ -56,23 +56,28 @@ def write_reports(
         native.overlaps(raw, test.index, probabilities, metadata),
         metadata.threshold,
     )
-    metric_scores = write_scores(reports, test.index, measurements, source["official"])
+    data = files.read_json(folder / "summary.json")
+    group_kinds = list(data["groups"])
+    metric_scores = write_scores(reports, test.index, group_kinds, measurements, source["official"])
     write_curves(reports, measurements, bad_iou)
-    test_slices = slices.slices(test.index, stats, measurements.counts)
+    test_slices = slices.slices(test.index, group_kinds, stats, measurements.counts)
     files.write_rows(reports / "slices.csv", Slice, test_slices)
     issues = [*contradictions, *label_issues.issues_in_all_splits(folder)]
     files.write_rows(reports / "suspects.csv", LabelIssue, label_issues.rank(issues))
     worst = slices.worst(test_slices)
-    files.write_csv(
-        reports / "photos.csv", ["name", "split", "breed", "sha256"], photo_rows(folder, test)
-    )
+    files.write_csv(reports / "photos.csv", ["name", "split", "sha256"], photo_rows(folder, test))
     shutil.copyfile(folder / "rejected.csv", reports / "rejected.csv")
-    write_data(reports, folder, source, metadata, worst, describe_test(test, measurements, bad_iou))
+    facts = describe_test(test, measurements, bad_iou)
+    write_data(reports, data, source, metadata, worst, facts)
     print(summary_text(metric_scores, worst, len(test)))
 
 
 def write_scores(
-    reports: Path, index: list[Photo], measurements: Measurements, official: bool
+    reports: Path,
+    index: list[Photo],
+    group_kinds: list[str],
+    measurements: Measurements,
+    official: bool,
 ) -> list[Score]:
     """Write metrics.json, its intervals and the numbers of each photo; return all metrics."""
     result = scores.scores(measurements)
@@ -81,8 +86,10 @@ def write_scores(
     headline: dict[str, Any] = {key: values[key] for key in metrics.METRICS}
     files.write_json(reports / "metrics.json", headline | {"official_data": official})
     files.write_rows(reports / "intervals.csv", Score, result)
-    columns = ["name", "breed", "species", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
-    files.write_csv(reports / "per_image.csv", columns, photo_score_rows(index, measurements))
+    columns = ["name", *group_kinds, *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
+    files.write_csv(
+        reports / "per_image.csv", columns, photo_score_rows(index, len(group_kinds), measurements)
+    )
     return result
 
 
@@ -103,14 +110,14 @@ def write_curves(reports: Path, measurements: Measurements, bad_iou: float) -> N
     )
     files.write_csv(
         reports / "calibration.csv",
-        ["from", "to", "pixels", "probability", "pet"],
+        ["from", "to", "pixels", "probability", "foreground"],
         calibration.reliability(measurements.histogram),
     )
 
 
 def write_data(
     reports: Path,
-    folder: Path,
+    data: dict[str, Any],
     source: dict[str, Any],
     metadata: ExportMetadata,
     worst: Slice | None,
@@ -120,7 +127,7 @@ def write_data(
     content = {
         "source": source,
         "model": asdict(metadata),
-        **files.read_json(folder / "summary.json"),
+        **data,
         "worst_slice": asdict(worst) if worst else None,
         "test": test,
     }
@@ -137,10 +144,12 @@ def describe_test(test: Split, measurements: Measurements, bad_iou: float) -> di
     }
 
 
-def photo_score_rows(index: list[Photo], measurements: Measurements) -> list[list[object]]:
-    """Return the rows of per_image.csv, by name."""
+def photo_score_rows(
+    index: list[Photo], group_levels: int, measurements: Measurements
+) -> list[list[object]]:
+    """Return the rows of per_image.csv by name; `group_levels` of a photo's groups are in them."""
     rows: list[list[object]] = [
-        [photo.name, photo.breed, photo.species, *map(without_zero_decimals, numbers)]
+        [photo.name, *photo.groups[:group_levels], *map(without_zero_decimals, numbers)]
         for photo, numbers in zip(index, measurements.per_image().tolist(), strict=True)
     ]
     return sorted(rows, key=lambda row: str(row[0]))
@@ -151,11 +160,11 @@ def without_zero_decimals(value: float) -> float | int:
     return int(value) if value.is_integer() else value
 
 
-def photo_rows(folder: Path, test: Split) -> list[tuple[str, str, str, str]]:
-    """Return (name, split, breed, content hash) of every photo of the three splits, by name."""
+def photo_rows(folder: Path, test: Split) -> list[tuple[str, str, str]]:
+    """Return (name, split, content hash) of every photo of the three splits, by name."""
     indexes = {name: arrays.read_index(folder / name) for name in splits.SPLITS[:2]}
     return sorted(
-        (photo.name, name, photo.breed, photo.sha256)
+        (photo.name, name, photo.sha256)
         for name, index in (indexes | {"test": test.index}).items()
         for photo in index
     )
@@ -163,7 +172,7 @@ def photo_rows(folder: Path, test: Split) -> list[tuple[str, str, str, str]]:
 
 def threshold_rows(histogram: Int64[np.ndarray, "3 256"]) -> list[list[float]]:
     """Return (threshold, precision, recall, IoU, Dice, accuracy) for every threshold, 4 decimals."""
-    c = metrics.confusion(thresholds.sweep(histogram), "pet")
+    c = metrics.confusion(thresholds.sweep(histogram), "foreground")
     formulas = (metrics.precision, metrics.recall, metrics.iou, metrics.dice, metrics.accuracy)
     levels = [quantisation.level_threshold(level) for level in range(quantisation.LEVELS)]
     rows: list[list[float]] = (

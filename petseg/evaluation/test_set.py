@@ -23,9 +23,9 @@ def measure_test_set(
 
     Args:
         test: the test split.
-        probabilities: of pet, in 1/255, in the order of the split's photos.
+        probabilities: of foreground, in 1/255, in the order of the split's photos.
         native: what `native.overlaps` measured on the photos at their own size.
-        threshold: the smallest probability, in 0–1, with which a pixel counts as pet.
+        threshold: the smallest probability, in 0–1, with which a pixel counts as foreground.
     """
     measurements, stats, disagreements = [], [], []
     with progress.bar("measuring", len(test)) as bar:
@@ -40,6 +40,6 @@ def measure_test_set(
             bar.update(len(trimaps))
     all_stats = slices.concatenate(stats)
     issues = label_issues.contradicted(
-        test.index, all_stats.without_pet, np.concatenate(disagreements)
+        test.index, all_stats.without_foreground, np.concatenate(disagreements)
     )
     return scores.concatenate(measurements), all_stats, list(issues)

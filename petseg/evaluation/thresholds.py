@@ -14,7 +14,7 @@ from petseg.data.quantisation import LEVELS, level_threshold
 def histogram(
     trimaps: UInt8[np.ndarray, "n height width"], probabilities: UInt8[np.ndarray, "n height width"]
 ) -> Int64[np.ndarray, "3 256"]:
-    """Return how many pixels of pet, border and background (rows) have each probability in 1/255."""
+    """Return how many pixels of foreground, border and background (rows) have each probability in 1/255."""
     counts = [np.bincount(probabilities[trimaps == label], minlength=LEVELS) for label in CLASSES]
     return np.stack(counts).astype(np.int64)
 
@@ -27,7 +27,7 @@ def sweep(histogram: Int64[np.ndarray, "3 256"]) -> Int64[np.ndarray, "256 6"]:
 
 
 def best_threshold(histogram: Int64[np.ndarray, "3 256"], border: Border) -> float:
-    """Return the threshold with the highest IoU of pet over all pixels.
+    """Return the threshold with the highest IoU of foreground over all pixels.
 
     Where the curve is flat at its top, noise decides which threshold is the highest. The result is
     therefore the mean of all thresholds whose IoU is at most 0.0002 below the highest.
@@ -40,8 +40,10 @@ def best_threshold(histogram: Int64[np.ndarray, "3 256"], border: Border) -> flo
 def iou_by_level(
     histogram: Int64[np.ndarray, "3 256"], border: Border
 ) -> Float64[np.ndarray, "256"]:
-    """Return the IoU of pet at every threshold, in 0–1; 1 where no pixel is pet or predicted as pet."""
-    pet, background = (histogram[rows].sum(axis=0) for rows in TRUTH[border])
-    true_positives, false_positives = (pixels[::-1].cumsum()[::-1] for pixels in (pet, background))
-    union = pet.sum() + false_positives
+    """Return the IoU of foreground at every threshold, in 0–1; 1 where no pixel is foreground or predicted as foreground."""
+    foreground, background = (histogram[rows].sum(axis=0) for rows in TRUTH[border])
+    true_positives, false_positives = (
+        pixels[::-1].cumsum()[::-1] for pixels in (foreground, background)
+    )
+    union = foreground.sum() + false_positives
     return np.asarray(np.where(union == 0, 1.0, true_positives / np.maximum(union, 1)))

@@ -18,7 +18,9 @@ OPSET = 18  # of ONNX; the newest that tf2onnx writes
 BATCH = "batch"  # the name of the dimension that may have any length
 
 
-def write(model: keras.Model, metadata: Metadata, refinement: Refinement, path: Path) -> None:
+def write(
+    model: keras.Model, metadata: Metadata, refinement: Refinement, foreground: str, path: Path
+) -> None:
     """Write the network as an ONNX file with its metadata inside.
 
     The file takes photos (batch, size, size, 3), uint8 RGB, and gives probabilities
@@ -28,12 +30,14 @@ def write(model: keras.Model, metadata: Metadata, refinement: Refinement, path: 
         model: a network from photos to probabilities.
         metadata: that of the network.
         refinement: of the masks' edges at the photo's own size.
+        foreground: what the masks show, in words for people.
         path: the file to write.
     """
     exported = convert(model, metadata.image_size)
     exported.graph.CopyFrom(canonical(exported.graph))
     versions = metadata.versions | {name: version(name) for name in ("tf2onnx", "onnx")}
-    content = ExportMetadata(**asdict(metadata) | {"versions": versions, "refinement": refinement})
+    added = {"versions": versions, "refinement": refinement, "foreground": foreground}
+    content = ExportMetadata(**asdict(metadata) | added)
     onnx.helper.set_model_props(exported, {onnx_engine.PROPERTY: onnx_engine.to_property(content)})
     onnx.checker.check_model(exported, full_check=True)
     path.write_bytes(exported.SerializeToString(deterministic=True))

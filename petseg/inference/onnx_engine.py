@@ -14,7 +14,7 @@ from petseg.data import quantisation
 from petseg.errors import UserError
 from petseg.model.metadata import Metadata
 
-FORMAT = 1  # of the metadata; a file with a higher one was exported by newer code
+FORMAT = 2  # of the metadata; a file with a higher one was exported by newer code
 PROPERTY = "petseg"  # the property of the ONNX file that holds the metadata, as JSON
 INPUT, OUTPUT = "photos", "probabilities"  # names in the ONNX graph
 FATAL = 4  # ONNX Runtime logs nothing below this severity; what fails is raised
@@ -26,6 +26,7 @@ class ExportMetadata(Metadata):
     """The metadata of the model, and how its masks are made."""
 
     refinement: Refinement  # of the edges at the photo's own size
+    foreground: str  # what the masks show, in words for people
 
 
 def to_property(metadata: ExportMetadata) -> str:
@@ -47,6 +48,8 @@ def from_property(text: str, path: Path) -> ExportMetadata:
                 f"{path} was exported by a newer version of petseg (format {version}, this one "
                 f"reads {FORMAT}); update petseg, or export the model again with this version"
             )
+        if version < 2:  # such files have no name of the foreground: it was always a pet
+            content["foreground"] = "pet"
         return ExportMetadata(**content)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(

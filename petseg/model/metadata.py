@@ -10,7 +10,9 @@ class Metadata:
     """What predicting needs beside the network, and what the network was trained from."""
 
     image_size: int  # side of the input in pixels
-    threshold: float  # the probability, 0 to 1, from which a pixel is pet; the best on validation
+    threshold: (
+        float  # the probability, 0 to 1, from which a pixel is foreground; the best on validation
+    )
     border: str  # what the trimap's border counted as in training
     recipe: str
     data_sha256: str  # of the hashes of all training and validation photos

@@ -162,7 +162,7 @@ def with_probabilities(model: keras.Model, flip_tta: bool) -> keras.Model:
         model: a network from photos to logits.
         flip_tta: also predict the mirrored photo, and return the mean of the two predictions.
     """
-    sigmoid = layers.Activation("sigmoid", dtype="float32", name="pet")
+    sigmoid = layers.Activation("sigmoid", dtype="float32", name="foreground")
     if not flip_tta:
         return keras.Model(model.input, sigmoid(model.output), name="unet")
     photos = layers.Input(model.input.shape[1:], dtype="uint8", name="photos")

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from petseg.data.photos import UnusableError
+from petseg.data.photos import SUFFIXES, UnusableError
 from petseg.errors import UserError
 from petseg.prediction import kinds
 from petseg.prediction.status import Status
 
 STDIN = "-"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 MAX_BYTES = 1 << 28  # of one photo, which is read into memory at once
 ADDRESSES = ("http://", "https://")
 ANSWER_SECONDS = 10  # until a server must answer, and between two parts of its answer

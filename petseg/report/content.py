@@ -35,16 +35,20 @@ def shared_content(reports: Path, tables: Tables) -> dict[str, Any]:
     numbers, data = (files.read_json(reports / f"{name}.json") for name in ("metrics", "data"))
     recipe, document = params.active_recipe(), params.read_yaml(params.FILE)
     sections = {key: document[key] for key in document if key not in ("recipe", "gate")}
-    headline = render.headline(numbers, tables["intervals"])
+    border = has_border(data)
+    headline = render.headline(numbers, tables["intervals"], border)
     return {
         "recipe": recipe,
         "sections": sections,
         "parameters": params.to_yaml(sections).rstrip(),
         "numbers": numbers,
         "official": numbers["official_data"],
+        "is_own": data["source"]["source"] == "folder",
         "headline": headline,
         "iou": headline[0][0],
         "data": data,
+        "foreground": data["model"]["foreground"],
+        "has_border": border,
         "slices": tables["slices"],
         "suspects": tables["suspects"],
         "full_size": full_size_sentence(data, numbers),
@@ -55,6 +59,11 @@ def shared_content(reports: Path, tables: Tables) -> dict[str, Any]:
         "reference": tables["export"][0],
         "exports": {EXPORT_FILES[row["engine"]]: row for row in tables["export"][1:]},
     }
+
+
+def has_border(data: Mapping[str, Any]) -> bool:
+    """Return whether any mask has a border band; most data but trimaps have none."""
+    return any(split["pixel_shares"]["border"] > 0 for split in data["splits"].values())
 
 
 def full_size_sentence(data: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
@@ -113,9 +122,17 @@ def model_rows(
         "libraries": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
         **{path.name: f"SHA-256 {files.sha256(path)}" for path in model_files},
     }
-    for name, archive in data["source"]["archives"].items():
-        rows[name] = f"{archive['bytes']:,} bytes, SHA-256 {archive['sha256']}"
-    return rows
+    return rows | source_rows(data["source"])
+
+
+def source_rows(source: Mapping[str, Any]) -> dict[str, str]:
+    """Return what identifies the data: the archives, or the list of a team's own photos."""
+    if "archives" not in source:
+        return {"photos and masks": f"{source['photos']:,} pairs, SHA-256 {source['sha256']}"}
+    return {
+        name: f"{archive['bytes']:,} bytes, SHA-256 {archive['sha256']}"
+        for name, archive in source["archives"].items()
+    }
 
 
 def write_plots(figures: Path, tables: Tables, data: Mapping[str, Any]) -> dict[str, str]:
@@ -132,8 +149,8 @@ def write_plots(figures: Path, tables: Tables, data: Mapping[str, Any]) -> dict[
         "curves": plots.curves(tables["history"], model["epoch"]),
         "precision_recall": plots.precision_recall(tables["thresholds"], threshold),
         "sweep": plots.sweep(tables["thresholds"], threshold),
-        "reliability": plots.reliability(tables["calibration"]),
-        "confusion": plots.confusion(tables["confusion"]),
+        "reliability": plots.reliability(tables["calibration"], model["foreground"]),
+        "confusion": plots.confusion(tables["confusion"], model["foreground"]),
     }
     if data["test"]["bad_masks"]:
         svgs["confidence"] = plots.confidence(curve, review_rows(curve))
@@ -156,7 +173,7 @@ def write_photos(
     test: Split,
     probabilities: UInt8[np.ndarray, "n size size"],
     tables: Tables,
-    model: Mapping[str, Any],
+    data: Mapping[str, Any],
     limit: int,
 ) -> dict[str, Any]:
     """Write the figures of test photos; return them and the gallery, as the page's template takes them.
@@ -164,32 +181,34 @@ def write_photos(
     Args:
         figures: Folder to write the figures to.
         test: The test split.
-        probabilities: Of pet, in 1/255, in the order of the split.
+        probabilities: Of foreground, in 1/255, in the order of the split.
         tables: The rows of each CSV; `per_image` is used.
-        model: The model's metadata; `threshold` is used.
+        data: The content of data.json; the model's threshold and the groups are used.
         limit: Photos that the gallery may have.
     """
-    min_level = quantisation.min_level(model["threshold"])
+    min_level = quantisation.min_level(data["model"]["threshold"])
     ious, uncertainties = image_ious(tables["per_image"], test), gallery.uncertainty(probabilities)
     examples = {
         name: [example(test, probabilities, row, min_level, ious[row]) for row in rows]
         for name, rows in example_rows(test, ious).items()
     }
     rows = gallery.choose_rows(ious, uncertainties, limit)
-    photos = gallery.gallery_photos(test, probabilities, rows, uncertainties)
+    photos = gallery.gallery_photos(test, probabilities, rows, len(data["groups"]), uncertainties)
     return {
         "static_figures": write_example_figures(figures, examples),
         "min_level": min_level,
         "max_level": quantisation.MAX_LEVEL,
         "shades": gallery.SHADES_BY_NAME,
         "photos": [asdict(photo) for photo in photos],
-        "gallery_species": sorted({photo.species for photo in photos}),
-        "gallery_breeds": sorted({photo.breed for photo in photos}),
+        "gallery_groups": [
+            (kind, sorted({photo.groups[level] for photo in photos}))
+            for level, kind in enumerate(data["groups"])
+        ],
     }
 
 
 def image_ious(rows: files.Rows, test: Split) -> Float64[np.ndarray, "n"]:
-    """Return the IoU of each test photo in the order of the arrays, border as pet."""
+    """Return the IoU of each test photo in the order of the arrays, border as foreground."""
     values = np.atleast_1d(metrics.image_iou(metrics.read_counts(rows)))
     by_name = {row["name"]: value for row, value in zip(rows, values, strict=True)}
     return np.array([by_name[photo.name] for photo in test.index])
@@ -213,7 +232,7 @@ def example(
     min_level: int,
     iou: float,
 ) -> overlays.Example:
-    """Return one test photo as the figures show it; pixels from `min_level`/255 on are pet."""
+    """Return one test photo as the figures show it; pixels from `min_level`/255 on are foreground."""
     return overlays.Example(
         f"{test.index[row].name}, IoU {iou:.3f}",
         np.asarray(test.photos[row]),

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from petseg.data.arrays import Split
-from petseg.data.labels import BACKGROUND, BORDER, PET
+from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND, IGNORED
 from petseg.data.quantisation import LEVELS, MAX_LEVEL
 from petseg.report import render
 
@@ -14,16 +14,18 @@ CHUNK = 256  # photos read at a time
 
 SHADES = {
     BACKGROUND: 0,
+    IGNORED: 64,
     BORDER: 128,
-    PET: 255,
+    FOREGROUND: 255,
 }  # green of a packed pixel, by its class in the trimap
 SHADES_BY_NAME = {  # for the page's script
     "background": SHADES[BACKGROUND],
+    "ignored": SHADES[IGNORED],
     "border": SHADES[BORDER],
-    "pet": SHADES[PET],
+    "foreground": SHADES[FOREGROUND],
 }
 
-# the entropy in bits of a pixel that is pet with a probability of 0/255, 1/255, …
+# the entropy in bits of a pixel that is foreground with a probability of 0/255, 1/255, …
 P = np.clip(np.arange(LEVELS) / MAX_LEVEL, 1e-12, 1 - 1e-12)
 ENTROPY = -(P * np.log2(P) + (1 - P) * np.log2(1 - P))
 
@@ -33,8 +35,7 @@ class GalleryPhoto:
     """One photo of the gallery."""
 
     name: str
-    breed: str
-    species: str
+    groups: tuple[str, ...]  # such as species and breed; empty if the data have no groups
     uncertainty: float  # mean entropy of its pixels, bits, 0–1
     photo: str  # WebP as a data URI
     packed: str  # lossless WebP as a data URI: probability in red, trimap in green
@@ -62,14 +63,14 @@ def gallery_photos(
     test: Split,
     probabilities: UInt8[np.ndarray, "n size size"],
     rows: list[int],
+    group_levels: int,
     uncertainties: Float64[np.ndarray, "n"],
 ) -> list[GalleryPhoto]:
-    """Return these rows of the test split as photos of the gallery."""
+    """Return these rows of the test split as photos of the gallery, with so many levels of groups."""
     return [
         GalleryPhoto(
             test.index[row].name,
-            test.index[row].breed,
-            test.index[row].species,
+            test.index[row].groups[:group_levels],
             round(float(uncertainties[row]), 4),
             render.webp_data_uri(np.asarray(test.photos[row]), render.QUALITY),
             render.webp_data_uri(

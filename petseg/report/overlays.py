@@ -10,7 +10,7 @@ from jaxtyping import Bool, UInt8
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from petseg.data.labels import BACKGROUND, BORDER
+from petseg.data.labels import BORDER, FOREGROUND, IGNORED, is_foreground
 from petseg.report import plots
 from petseg.report.plots import BLUE, GREEN, ORANGE
 
@@ -37,13 +37,13 @@ def tint(photo: Photo, mask: Mask, colour: tuple[int, int, int], strength: float
 
 
 def truth_overlay(example: Example) -> Photo:
-    """Return the photo with the pet in green and the border band in yellow."""
-    body = tint(example.photo, (example.trimap != BACKGROUND) & (example.trimap != BORDER), GREEN)
+    """Return the photo with the foreground in green and the border band in yellow."""
+    body = tint(example.photo, example.trimap == FOREGROUND, GREEN)
     return tint(body, example.trimap == BORDER, (240, 228, 66), 0.55)
 
 
 def prediction_overlay(example: Example) -> Photo:
-    """Return the photo with the predicted pet in green."""
+    """Return the photo with the predicted foreground in green."""
     return tint(example.photo, example.predicted, GREEN)
 
 
@@ -54,22 +54,22 @@ def pale_grey(photo: Photo) -> Photo:
 
 
 def error_overlay(example: Example) -> Photo:
-    """Return the photo in pale grey, missed pet in blue, false pet in orange; border as pet."""
-    truth = example.trimap != BACKGROUND
+    """Return the photo in pale grey, missed foreground in blue, false foreground in orange; border as foreground."""
+    truth = is_foreground(example.trimap)
     missed = tint(pale_grey(example.photo), truth & ~example.predicted, BLUE, 0.85)
-    return tint(missed, example.predicted & ~truth, ORANGE, 0.85)
+    return tint(missed, example.predicted & ~truth & (example.trimap != IGNORED), ORANGE, 0.85)
 
 
 def change_overlay(
     photo: Photo, trimap: UInt8[np.ndarray, "height width"], before: Mask, after: Mask
 ) -> Photo:
-    """Return the photo in pale grey with the pixels that changed between two predictions; border as pet.
+    """Return the photo in pale grey with the pixels that changed between two predictions; border as foreground.
 
     Pixels that were wrong before and are right after are green; those that became wrong, orange.
     """
-    truth = trimap != BACKGROUND
-    corrected = tint(pale_grey(photo), (before != truth) & (after == truth), GREEN, 0.85)
-    return tint(corrected, (before == truth) & (after != truth), ORANGE, 0.85)
+    truth, counted = is_foreground(trimap), trimap != IGNORED
+    corrected = tint(pale_grey(photo), counted & (before != truth) & (after == truth), GREEN, 0.85)
+    return tint(corrected, counted & (before == truth) & (after != truth), ORANGE, 0.85)
 
 
 def example_grid(examples: Sequence[Example]) -> bytes:
@@ -117,7 +117,7 @@ def animate(
         path: File to write.
         photos: A few validation photos, RGB.
         trimaps: Their trimaps.
-        probabilities: Of pet in 1/255, for the untrained network and after every epoch.
+        probabilities: Of foreground in 1/255, for the untrained network and after every epoch.
         seconds: How long a frame is shown; the last one is shown four times as long.
     """
     frames = [
@@ -135,7 +135,7 @@ def animation_frame(
     progress: float,
 ) -> Photo:
     """Return one frame: a column per photo with its mask and probability; `progress` is 0–1."""
-    truth = np.where(trimaps != BACKGROUND, 255, 0).astype(np.uint8)
+    truth = np.where(is_foreground(trimaps), 255, 0).astype(np.uint8)
     rows = [photos, *(np.repeat(grey[..., None], 3, axis=-1) for grey in (truth, probabilities))]
     picture = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
     factor = max(1, round(ANIMATION_PHOTO_SIDE / photos.shape[1]))

@@ -19,7 +19,7 @@ INK = (36, 41, 47)
 CURVES = {
     "loss": "Loss",
     "accuracy": "Pixel accuracy",
-    "iou": "IoU of pet",
+    "iou": "IoU",
 }
 STYLE: Any = {
     "font.size": 11,
@@ -133,10 +133,12 @@ def sweep(rows: Sequence[Row], threshold: float) -> str:
         return svg(figure)
 
 
-def reliability(rows: Sequence[Row]) -> str:
+def reliability(rows: Sequence[Row], foreground: str) -> str:
     """Return an SVG of the reliability diagram, with the share of pixels in each bin below it."""
     with mpl.rc_context(STYLE):
-        figure, axis = unit_plot("Reliability", "probability of pet", "share that is pet")
+        figure, axis = unit_plot(
+            "Reliability", f"probability of {foreground}", f"share that is {foreground}"
+        )
         axis.plot((0, 1), (0, 1), ":", color=to_fractions(INK), lw=1, label="calibrated")
         pixels = column(rows, "pixels")
         lefts, rights = column(rows, "from"), column(rows, "to")
@@ -151,7 +153,7 @@ def reliability(rows: Sequence[Row]) -> str:
         )
         axis.plot(
             column(rows, "probability"),
-            column(rows, "pet"),
+            column(rows, "foreground"),
             "o-",
             color=to_fractions(BLUE),
             label="model",
@@ -183,7 +185,7 @@ def confidence(rows: Sequence[Row], marks: Sequence[Row]) -> str:
         return svg(figure)
 
 
-def confusion(rows: Sequence[Row]) -> str:
+def confusion(rows: Sequence[Row], foreground: str) -> str:
     """Return an SVG of the confusion matrix: for each true class, the share of each prediction."""
     truths = list(dict.fromkeys(row["truth"] for row in rows))
     predictions = list(dict.fromkeys(row["predicted"] for row in rows))
@@ -197,8 +199,9 @@ def confusion(rows: Sequence[Row]) -> str:
             colour = "white" if share > 0.5 else "black"
             axis.text(column_number, row, f"{share:.1%}", ha="center", va="center", color=colour)
         axis.set(title="Pixels by truth", xlabel="predicted", ylabel="truth")
-        axis.set_xticks(range(len(predictions)), predictions)
-        axis.set_yticks(range(len(truths)), truths)
+        titles = {"foreground": foreground}
+        axis.set_xticks(range(len(predictions)), [titles.get(name, name) for name in predictions])
+        axis.set_yticks(range(len(truths)), [titles.get(name, name) for name in truths])
         return svg(figure)
 
 

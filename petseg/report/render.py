@@ -14,7 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from petseg import markup
-from petseg.evaluation.metrics import METRICS
+from petseg.evaluation.metrics import BORDER_METRICS, METRICS
 
 TEMPLATES = Path(__file__).parent.parent  # the library's folder: report/ and review/ have templates
 QUALITY = 60  # of the photos, 0–100
@@ -32,9 +32,12 @@ class Score:
 
 
 def headline(
-    numbers: Mapping[str, Any], intervals: Iterable[Mapping[str, str]]
+    numbers: Mapping[str, Any], intervals: Iterable[Mapping[str, str]], has_border: bool
 ) -> list[tuple[Score, str]]:
-    """Return the metrics of metrics.json with their intervals, each with what it is."""
+    """Return the metrics of metrics.json with their intervals, each with what it is.
+
+    Without a border in any mask, those that count it otherwise are left out: they equal the IoU.
+    """
     ends = {row["metric"]: (float(row["low"]), float(row["high"])) for row in intervals}
     return [
         (
@@ -42,7 +45,7 @@ def headline(
             metric.explanation,
         )
         for metric in METRICS.values()
-        if metric.has_interval
+        if metric.has_interval and (has_border or metric.key not in BORDER_METRICS)
     ]
 
 

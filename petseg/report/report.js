@@ -10,7 +10,8 @@ const photos = readJson("photos");
 const thresholds = readJson("thresholds"); // the metrics of all test photos, a row per level
 const SHADES = readJson("shades"); // of the trimap's classes, in the green of a packed picture
 const controls = {};
-for (const id of ["threshold", "order", "species", "breed", "layer"]) controls[id] = get(id);
+for (const id of ["threshold", "order", "layer"]) controls[id] = get(id);
+const groupControls = [...document.querySelectorAll("select.group")]; // one for each kind of groups
 let limit = BATCH; // photos shown at most
 
 // Decode a photo's pictures and keep, for every pixel, colour, probability and class of the trimap.
@@ -23,32 +24,34 @@ async function unpack(photo) {
   photo.truth = readChannel(data, 1);
 }
 
-// Compute a photo's IoU with the border as pet; it is 1 where neither mask has a pet.
+// Compute a photo's IoU with the border as foreground; it is 1 where neither mask has foreground.
 function score(photo, minLevel) {
   let hits = 0, missed = 0, wrong = 0;
   for (let i = 0; i < photo.truth.length; i++) {
-    const isPet = photo.truth[i] !== SHADES.background;
-    if (isForeground(photo.probability[i], minLevel)) isPet ? hits++ : wrong++;
-    else if (isPet) missed++;
+    if (photo.truth[i] === SHADES.ignored) continue;
+    const isTrue = photo.truth[i] !== SHADES.background;
+    if (isForeground(photo.probability[i], minLevel)) isTrue ? hits++ : wrong++;
+    else if (isTrue) missed++;
   }
   const union = hits + missed + wrong;
   Object.assign(photo, { hits, missed, wrong, iou: union ? hits / union : 1 });
 }
 
 // The colour (red, green, blue) and opacity of what is laid over a pixel, null for nothing. The
-// patterns make missed and false pet, and the border, recognisable without colour.
+// patterns make missed and false foreground, and the border, recognisable without colour.
 const stripes = (x, y) => (x + y) % 4 < 2;
 const dots = (x, y) => x % 3 < 2 && y % 3 < 2;
 const LAYERS = {
   errors: (level, truth, minLevel, x, y) => {
-    const isPet = truth !== SHADES.background, isPredicted = isForeground(level, minLevel);
-    if (isPet && !isPredicted) return stripes(x, y) ? [0, 90, 181, 0.95] : [160, 205, 255, 0.6];
-    if (isPredicted && !isPet) return dots(x, y) ? [220, 90, 0, 0.95] : [255, 225, 190, 0.6];
+    if (truth === SHADES.ignored) return null;
+    const isTrue = truth !== SHADES.background, isPredicted = isForeground(level, minLevel);
+    if (isTrue && !isPredicted) return stripes(x, y) ? [0, 90, 181, 0.95] : [160, 205, 255, 0.6];
+    if (isPredicted && !isTrue) return dots(x, y) ? [220, 90, 0, 0.95] : [255, 225, 190, 0.6];
     return null;
   },
   prediction: (level, truth, minLevel) => (isForeground(level, minLevel) ? [0, 158, 115, 0.6] : null),
   truth: (level, truth, minLevel, x, y) => {
-    if (truth === SHADES.pet) return [0, 158, 115, 0.6];
+    if (truth === SHADES.foreground) return [0, 158, 115, 0.6];
     return truth === SHADES.border && stripes(x, y) ? [240, 228, 66, 0.9] : null;
   },
   probability: (level) => [level, level, level, 1],
@@ -87,7 +90,7 @@ function updateCard(photo, minLevel) {
   draw(photo, canvas, minLevel);
   const scores = `IoU ${photo.iou.toFixed(3)}, missed ${photo.missed} px, false ${photo.wrong} px`;
   figure.querySelector("span").textContent = scores;
-  canvas.setAttribute("aria-label", `${photo.name}, ${photo.breed}: ${scores}`);
+  canvas.setAttribute("aria-label", [photo.name, ...photo.groups].join(", ") + `: ${scores}`);
   Object.assign(figure.dataset, { iou: formatMetric(photo.iou), predicted: photo.hits + photo.wrong });
   return figure;
 }
@@ -104,8 +107,7 @@ function update() {
   for (const photo of photos) score(photo, minLevel);
   const matching = photos.filter(
     (photo) =>
-      (!controls.species.value || photo.species === controls.species.value) &&
-      (!controls.breed.value || photo.breed === controls.breed.value),
+      groupControls.every(({ value }, level) => !value || photo.groups[level] === value),
   );
   matching.sort(ORDERS[controls.order.value]);
   const visible = matching.slice(0, limit);
@@ -144,8 +146,8 @@ function makeSortable(table) {
 async function start() {
   document.querySelectorAll("table.sortable").forEach(makeSortable);
   await Promise.all(photos.map(unpack));
-  for (const id of ["order", "species", "breed", "layer"])
-    controls[id].addEventListener("change", () => {
+  for (const control of [controls.order, controls.layer, ...groupControls])
+    control.addEventListener("change", () => {
       limit = BATCH;
       update();
     });

@@ -75,7 +75,7 @@ class PhotoRegression:
     """A photo whose IoU is lower in head than in base."""
 
     name: str
-    breed: str
+    group: str  # the smallest that the photo belongs to; empty if the data have no groups
     base: float
     head: float
 
@@ -186,7 +186,7 @@ def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple
 
 
 def slice_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[MetricChange, ...]:
-    """Return the IoU of every species and breed on the common photos, the largest change first."""
+    """Return the IoU of every group of photos on the common photos, the largest change first."""
     common_names = set(common)
     members = {
         key: names
@@ -220,7 +220,7 @@ def photo_regressions(
         for side in (base, head)
     )
     regressions = [
-        PhotoRegression(name, head.test[name].breed, before, after)
+        PhotoRegression(name, (head.test[name].groups or ("",))[-1], before, after)
         for name, before, after in zip(common, old, new, strict=True)
         if after < before
     ]

@@ -36,7 +36,7 @@ def iou_interval(
     """Return the interval of the IoU's difference in one slice of several that are compared.
 
     The intervals of `among` independent slices all hold in 95 % of cases (Šidák, 1967), so that a
-    look at 37 breeds finds a false change in one review of twenty, and not in most. A slice
+    look at 37 groups finds a false change in one review of twenty, and not in most. A slice
     has few photos, for which the percentile interval is too narrow: here each resample's
     difference is divided by its own standard error (the bootstrap-t: Efron and Tibshirani,
     1993, chapter 12.5), and the interval is the difference ± that quantile of them.
@@ -46,7 +46,7 @@ def iou_interval(
     """
     base_overlap, head_overlap = (
         (cells.tp, cells.tp + cells.fp + cells.fn)  # intersection and union
-        for cells in (metrics.confusion(counts, "pet") for counts in (base, head))
+        for cells in (metrics.confusion(counts, "foreground") for counts in (base, head))
     )
     pixels = np.column_stack([*base_overlap, *head_overlap]).astype(float)
     products = (pixels[:, :, None] * pixels[:, None, :]).reshape(len(pixels), 16)

@@ -24,6 +24,14 @@ from petseg.evaluation import metrics
 from petseg.params import parse_yaml
 
 ReadFile = Callable[[str], bytes | None]  # a file's content by its path; None if there is no file
+# The names of columns in the commits before groups of photos had any name.
+OLD_COLUMNS = {
+    "pet_as_pet": "foreground_as_foreground",
+    "pet_as_background": "foreground_as_background",
+    "border_as_pet": "border_as_foreground",
+    "background_as_pet": "background_as_foreground",
+}
+OLD_GROUPS = ("breed", "species")  # in those commits the smaller groups came first
 LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
 
 
@@ -31,8 +39,9 @@ LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
 class TestPhoto:
     """A test photo and the numbers measured on it."""
 
-    breed: str
-    species: str
+    groups: tuple[
+        str, ...
+    ]  # such as its species and its breed, as `Results.group_kinds` names them
     sha256: str  # of its content; empty if not known
     counts: tuple[int, ...]  # in the order of metrics.COLUMNS
     extra: tuple[float, ...] = ()  # the first of metrics.EXTRA_COLUMNS, as many as were measured
@@ -48,6 +57,7 @@ class Results:
     label: str  # how the user named the commit
     commit: str  # its hash; empty for the working tree
     metrics: dict[str, float]  # the numbers of metrics.json
+    group_kinds: tuple[str, ...]  # what the groups of the test photos are called, the largest first
     test: dict[str, TestPhoto]  # by name
     photos: dict[str, tuple[str, str]]  # name → (split, hash of the content), of every split
     history: files.Rows  # a row for each epoch; rows with a missing number are left out
@@ -80,12 +90,14 @@ def read(label: str, commit: str, get: ReadFile) -> Results:
     photo_rows = rows(get, label, "reports/photos.csv", "name", "split", "sha256")
     photos = {row["name"]: (row["split"], row["sha256"]) for row in photo_rows}
     params, lock = (yaml(get, label, path) for path in (PARAMS, LOCK))
+    group_kinds, test = test_photos(get, label, photos)
     recipe, stages = str(params.get("recipe", "")), lock.get("stages", {})
     return Results(
         label=label,
         commit=commit,
         metrics=finite_numbers(json_of(get, label, "reports/metrics.json")),
-        test=test_photos(get, label, photos),
+        group_kinds=group_kinds,
+        test=test,
         photos=photos,
         history=[
             row for row in rows(get, label, "reports/history.csv", "epoch") if all_finite(row)
@@ -146,30 +158,42 @@ def all_finite(row: dict[str, str]) -> bool:
 
 def test_photos(
     get: ReadFile, label: str, photos: dict[str, tuple[str, str]]
-) -> dict[str, TestPhoto]:
-    """Return the test photos of per_image.csv by name; none without the columns of the counts.
+) -> tuple[tuple[str, ...], dict[str, TestPhoto]]:
+    """Return the kinds of groups and the test photos of per_image.csv by name.
 
-    An older commit has only the first of `metrics.EXTRA_COLUMNS`.
+    There are none without the columns of the counts. An older commit has only the first of
+    `metrics.EXTRA_COLUMNS`, and other names of the counts.
     """
     path = "reports/per_image.csv"
-    table = rows(get, label, path, "name", "breed", "species", *metrics.COLUMNS)
-    header = table[0] if table else {}
+    table = [
+        {OLD_COLUMNS.get(column, column): cell for column, cell in row.items()}
+        for row in rows(get, label, path, "name")
+    ]
+    header = list(table[0]) if table else []
+    if not set(metrics.COLUMNS) <= set(header):
+        return (), {}
+    kinds = group_kinds(header)
     columns = list(itertools.takewhile(header.__contains__, metrics.EXTRA_COLUMNS))
     try:
         counts = metrics.read_counts(table).tolist()
         extras = [tuple(float(row[name]) for name in columns) for row in table]
     except (TypeError, ValueError) as error:
         raise UserError(f"{label}: {path} has a count that is no number: {error}") from error
-    return {
+    return kinds, {
         row["name"]: TestPhoto(
-            row["breed"],
-            row["species"],
+            tuple(row[kind] for kind in kinds),
             photos.get(row["name"], ("", ""))[1],
             tuple(photo_counts),
             extra,
         )
         for row, photo_counts, extra in zip(table, counts, extras, strict=True)
     }
+
+
+def group_kinds(header: list[str]) -> tuple[str, ...]:
+    """Return the names of the columns between the photo's name and its counts, the groups."""
+    kinds = tuple(header[1 : header.index(metrics.COLUMNS[0])])
+    return kinds[::-1] if kinds == OLD_GROUPS else kinds
 
 
 def common_measurements(
@@ -196,12 +220,12 @@ def counts_of(results: Results, names: Collection[str]) -> Int64[np.ndarray, "n 
 
 
 def slices(results: Results) -> dict[str, list[str]]:
-    """Return the names of the test photos of each species, then of each breed."""
-    names: dict[str, list[str]] = {}
+    """Return the names of the test photos of each group, then of each subgroup."""
+    names: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
     for name, photo in results.test.items():
-        for key in (f"species {photo.species}", f"breed {photo.breed}"):
-            names.setdefault(key, []).append(name)
-    return dict(sorted(names.items(), key=lambda item: (item[0].startswith("breed"), item[0])))
+        for level, (kind, group) in enumerate(zip(results.group_kinds, photo.groups, strict=True)):
+            names[level, f"{kind} {group}"].append(name)
+    return {title: names[level, title] for level, title in sorted(names)}
 
 
 def trained_from(stages: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from petseg.review.compare import (
 
 MAX_ROWS = 30  # of a table whose length depends on what a user changes
 MAX_PHOTOS = 10  # that got worse
-MAX_BREEDS = 8  # beside those with a clear change
+MAX_SUBGROUPS = 8  # beside those with a clear change
 MAX_NAMES = 5  # of photos or files as examples in one cell or sentence
 BARS = "▁▂▃▄▅▆▇█"
 CURVE_POINTS = 24  # bars of a curve
@@ -180,19 +180,17 @@ def missing_side(change: MetricChange) -> str:
 
 def regressions_section(review: Review) -> Section:
     """Return the photos with the largest loss of IoU."""
-    rows = [
-        (
-            Data(photo.name),
-            Data(photo.breed),
-            format_metric(photo.base),
-            format_metric(photo.head),
-            format_difference(photo.head - photo.base),
-        )
-        for photo in largest_regressions(review)
-    ]
+    photos = largest_regressions(review)
+    kinds = review.head.group_kinds
+    columns: dict[str, list[Any]] = {
+        "photo": [Data(photo.name) for photo in photos],
+        kinds[-1] if kinds else "group": [Data(photo.group) for photo in photos],
+        "base": [format_metric(photo.base) for photo in photos],
+        "head": [format_metric(photo.head) for photo in photos],
+        "difference": [format_difference(photo.head - photo.base) for photo in photos],
+    }
     note = f"The largest losses of IoU, of {len(review.regressions):,} photos that lost."
-    header = ("photo", "breed", "base", "head", "difference")
-    return Section("Photos that got worse", header, rows, note)
+    return section_of_columns("Photos that got worse", columns, note)
 
 
 def largest_regressions(review: Review) -> list[PhotoRegression]:
@@ -202,18 +200,21 @@ def largest_regressions(review: Review) -> list[PhotoRegression]:
 
 
 def slices_section(review: Review) -> Section:
-    """Return both species, and the breeds with the largest change or a clear one."""
+    """Return all groups, and the subgroups with the largest change or a clear one."""
+    kinds = review.head.group_kinds
     changed = [row for row in review.slices if row.base != row.head]
-    species = [row for row in changed if row.name.startswith("species")]
-    breeds = [row for row in changed if row.name.startswith("breed")]
-    clear = [row for row in breeds[MAX_BREEDS:] if row.verdict in (Verdict.BETTER, Verdict.WORSE)]
-    rows = [*species, *breeds[:MAX_BREEDS], *clear[:MAX_ROWS]]
+    subgroups = [row for row in changed if len(kinds) > 1 and row.name.startswith(f"{kinds[1]} ")]
+    groups = [row for row in changed if row not in subgroups]
+    clear = [
+        row for row in subgroups[MAX_SUBGROUPS:] if row.verdict in (Verdict.BETTER, Verdict.WORSE)
+    ]
+    rows = [*groups[:MAX_ROWS], *subgroups[:MAX_SUBGROUPS], *clear[:MAX_ROWS]]
     columns: dict[str, list[Any]] = {
         "slice": [Data(row.name) for row in rows],
         "photos": [f"{row.photos:,}" for row in rows],
     }
     note = f"IoU. The intervals hold all at once, for {len(review.slices)} slices compared."
-    return section_of_columns("Species and breeds", columns | change_columns(rows), note)
+    return section_of_columns("Groups of photos", columns | change_columns(rows), note)
 
 
 def curves_section(review: Review) -> Section:

@@ -81,7 +81,9 @@ def check_classes(split: Split, border: Border, folder: Path) -> None:
     if not len(split):
         raise UserError(f"{folder} has no photo; look at the lists in data/raw")
     present = set(np.unique(split.trimaps).tolist())
-    for name, classes in zip(("pet", "background"), FOREGROUND_AND_BACKGROUND[border], strict=True):
+    for name, classes in zip(
+        ("foreground", "background"), FOREGROUND_AND_BACKGROUND[border], strict=True
+    ):
         if not present & set(classes):
             raise UserError(
                 f"{folder} has {len(split):,} photos without a pixel of {name}; "

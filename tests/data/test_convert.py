@@ -55,9 +55,8 @@ def pack(folder: Path, **replacements: bytes | None) -> Path:
 def run_stage(raw: Path, target: Path, max_rejected: int = 9) -> dict[str, str]:
     """Run the conversion; return split and reason of every photo set aside, by name."""
     target.mkdir()
-    convert.convert_archives(
-        raw, target, image_size=16, val_fraction=0.25, seed=1, max_rejected=max_rejected
-    )
+    settings = convert.Settings(16, 0.25, 0.5, seed=1, max_rejected=max_rejected)
+    convert.convert(archives.ArchivedPhotos(raw), target, settings)
     rows = files.read_csv(target / "rejected.csv")
     return {row["name"]: f"{row['split']}: {row['reason']}" for row in rows}
 
@@ -71,14 +70,14 @@ def test_clean_archives_become_three_splits_with_their_own_trimaps(tmp_path: Pat
             number = int(photo.name[-1])
             assert abs(int(split.photos[row, 8, 8, 0]) - 40 * number) < 4
             assert np.unique(split.trimaps[row]).tolist() == [1 + number % 3]
-            assert (photo.breed, photo.species, photo.width, photo.height) == ("a", "cat", 20, 10)
+            assert (photo.subgroup, photo.group, photo.width, photo.height) == ("a", "cat", 20, 10)
     summary = files.read_json(tmp_path / "arrays/summary.json")
     assert summary["splits"]["test"]["pixel_shares"] == {
-        "pet": 0.5,
+        "foreground": 0.5,
         "background": 0.0,
         "border": 0.5,
     }
-    assert summary["splits"]["test"]["masks_without_pet"] == 1
+    assert summary["splits"]["test"]["masks_without_foreground"] == 1
 
 
 def test_an_unusable_photo_is_set_aside_with_its_reason(tmp_path: Path) -> None:
@@ -96,20 +95,17 @@ def test_an_unusable_photo_is_set_aside_with_its_reason(tmp_path: Path) -> None:
         replacements[f"annotations/trimaps/{name}.png"] = picture((20, 10), 2, "L", "PNG")
     target = tmp_path / "arrays"
     target.mkdir()
-    convert.convert_archives(
-        pack(tmp_path / "raw", **replacements),
+    convert.convert(
+        archives.ArchivedPhotos(pack(tmp_path / "raw", **replacements)),
         target,
-        image_size=16,
-        val_fraction=0.4,
-        seed=4,
-        max_rejected=9,
+        convert.Settings(16, 0.4, 0.5, seed=4, max_rejected=9),
     )
     reasons = {row["name"]: row["reason"] for row in files.read_csv(target / "rejected.csv")}
     assert reasons == {
         "a_1": "photo cannot be decoded: cannot identify image file",
         "a_2": "not in images.tar.gz",
-        "a_3": "no trimap",
-        "a_5": "sizes differ: photo 20x10, trimap 10x10",
+        "a_3": "no mask",
+        "a_5": "sizes differ: photo 20x10, mask 10x10",
     }
 
 
@@ -140,7 +136,7 @@ def test_a_photo_in_another_folder_is_not_used(tmp_path: Path) -> None:
     assert [reason.partition(": ")[2] for reason in reasons.values()] == ["not in images.tar.gz"]
 
 
-def test_the_summary_counts_by_split_breed_reason_and_unusual_trait(tmp_path: Path) -> None:
+def test_the_summary_counts_by_split_group_reason_and_unusual_trait(tmp_path: Path) -> None:
     replacements: dict[str, bytes | None] = {
         "images/a_1.jpg": b"",
         "images/a_2.jpg": b"",
@@ -148,7 +144,10 @@ def test_the_summary_counts_by_split_breed_reason_and_unusual_trait(tmp_path: Pa
     }
     run_stage(pack(tmp_path / "raw", **replacements), tmp_path / "arrays")
     summary = files.read_json(tmp_path / "arrays/summary.json")
-    assert summary["breeds"] == {"a": {"train": 1, "val": 1, "test": 2}}
+    assert summary["groups"] == {
+        kind: {group: {"train": 1, "val": 1, "test": 2}}
+        for kind, group in (("species", "cat"), ("breed", "a"))
+    }
     assert summary["odd"] == {"GIF": 1, "palette": 1}
     assert summary["rejected"] == {"photos": 2, "reasons": {"photo cannot be decoded": 2}}
     assert summary["original_width"] == {"least": 20, "median": 20, "largest": 20}

@@ -54,7 +54,7 @@ def test_the_demo_archives_are_equal_for_a_seed_and_in_the_official_layout(tmp_p
 def download_into(folder: Path, recipes: str, fails: bool = False) -> str:
     """Run the stage in a folder with these recipes; return what it prints."""
     (folder / "params.yaml").write_text(recipes)
-    return run_in(folder, "python", "-m", "stages.download", "raw", "downloads", fails=fails)
+    return run_in(folder, "python", "-m", "stages.download", "own", "raw", "downloads", fails=fails)
 
 
 def test_unreachable_mirrors_are_named_with_the_demo_and_local_copies_as_remedies(

@@ -56,10 +56,10 @@ def test_an_inverted_trimap_is_an_issue_and_a_doubtful_one_is_none() -> None:
 def test_a_trimap_without_pet_is_an_issue_in_any_split_even_with_a_border() -> None:
     three = split("abc", np.zeros((3, 4, 4, 3), np.uint8))
     three.trimaps[1], three.trimaps[2] = 2, 3
-    (second, third) = label_issues.without_pet("train", three)
+    (second, third) = label_issues.without_foreground("train", three)
     assert (second.name, third.name) == ("b", "c")
     assert second.split == "train"
-    assert second.reason == Reason.WITHOUT_PET
+    assert second.reason == Reason.WITHOUT_FOREGROUND
 
 
 def test_a_photo_that_was_compressed_again_is_recognised_in_another_split() -> None:
@@ -88,7 +88,7 @@ def test_the_ranking_is_by_reason_then_by_score() -> None:
             ("a", Reason.DUPLICATE, 0.9),
             ("b", Reason.DISAGREEMENT, 0.6),
             ("c", Reason.DISAGREEMENT, 0.7),
-            ("d", Reason.WITHOUT_PET, 1.0),
+            ("d", Reason.WITHOUT_FOREGROUND, 1.0),
         )
     ]
     assert [issue.name for issue in label_issues.rank(rows)] == ["d", "c", "b", "a"]

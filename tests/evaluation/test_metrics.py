@@ -24,7 +24,7 @@ def test_counts_are_pixels_by_class_and_prediction() -> None:
 
 @pytest.mark.parametrize(
     ("border", "cells"),
-    [("pet", (3, 1, 2, 2)), ("background", (2, 2, 1, 3)), ("ignored", (2, 1, 1, 2))],
+    [("foreground", (3, 1, 2, 2)), ("background", (2, 2, 1, 3)), ("ignored", (2, 1, 1, 2))],
 )
 def test_the_border_policy_moves_or_drops_the_band(
     border: labels.Border, cells: tuple[int, ...]
@@ -120,13 +120,13 @@ def test_the_registry_has_each_key_of_metrics_json_and_no_other(tmp_path: Path) 
     probabilities = np.where(mask, 200, 50).astype(np.uint8)
     native = np.array([[3, 6, 1, 2]])
     measured = scores.measure(square, probabilities, native, threshold=0.5)
-    index = [Photo("a", "x", "cat", 4, 4, "", "")]
-    tables.write_scores(tmp_path, index, measured, official=False)
+    index = [Photo("a", "cat", "x", 4, 4, "", "")]
+    tables.write_scores(tmp_path, index, ["species", "breed"], measured, official=False)
     written = files.read_json(tmp_path / "metrics.json")
     assert list(written) == [*metrics.METRICS, "official_data"]
     assert (written["iou"], written["native_iou"], written["native_boundary_iou"]) == (0.5,) * 3
     columns = list(files.read_csv(tmp_path / "per_image.csv")[0])
-    assert columns == ["name", "breed", "species", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
+    assert columns == ["name", "species", "breed", *metrics.COLUMNS, *metrics.EXTRA_COLUMNS]
 
     with_interval = {key for key, metric in metrics.METRICS.items() if metric.has_interval}
     rows = {row["metric"] for row in files.read_csv(tmp_path / "intervals.csv")}

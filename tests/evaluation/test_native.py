@@ -17,7 +17,7 @@ from petseg.inference.onnx_engine import ExportMetadata, Refinement
 
 def metadata(size: int, refinement: Refinement = "none") -> ExportMetadata:
     """Return the metadata of a model with this input and a threshold of 0.5."""
-    return ExportMetadata(size, 0.5, "pet", "tiny", "", 1, {}, refinement)
+    return ExportMetadata(size, 0.5, "foreground", "tiny", "", 1, {}, refinement, "pet")
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -61,7 +61,9 @@ def right_half(size: int) -> np.ndarray:
     return levels
 
 
-def test_a_larger_photo_is_measured_at_its_own_size_with_the_border_as_pet(tmp_path: Path) -> None:
+def test_a_larger_photo_is_measured_at_its_own_size_with_the_border_as_foreground(
+    tmp_path: Path,
+) -> None:
     index = write_raw(tmp_path, {"a_1": wide_trimap()}, {})
     (overlap,) = native.overlaps(tmp_path, index, right_half(4)[None], metadata(4))
     # Of 4 columns the right 2 are foreground, and enlarged the right 4 of 8: 16 pixels, all of them
@@ -84,7 +86,7 @@ def test_photos_of_the_networks_size_have_the_same_numbers_as_at_the_networks_si
     values = metrics.from_photos(measured.per_image())
     assert values["native_iou"] == values["iou"]
     assert values["native_boundary_iou"] == values["boundary_iou"]
-    confusion = metrics.confusion(measured.counts, "pet")
+    confusion = metrics.confusion(measured.counts, "foreground")
     assert (overlaps[:, 0] == confusion.tp).all()
     assert (overlaps[:, 1] == confusion.tp + confusion.fp + confusion.fn).all()
     assert (overlaps[:, 2:] == measured.bands).all()

@@ -5,9 +5,11 @@ import numpy as np
 from petseg.data.arrays import Photo
 from petseg.evaluation import slices
 
+KINDS = ("species", "breed")
+
 
 def photo(name: str, breed: str, species: str) -> Photo:
-    return Photo(name, breed, species, 10, 10, "", "")
+    return Photo(name, species, breed, 10, 10, "", "")
 
 
 def trimaps() -> np.ndarray:
@@ -31,7 +33,7 @@ def test_a_trimap_gives_the_animals_size_whether_the_frame_cuts_it_and_whether_i
     stats = slices.trimap_stats(trimaps())
     assert (stats.share * 36).round().tolist() == [4, 20, 3, 0]
     assert stats.at_frame.tolist() == [False, True, False, False]
-    assert stats.without_pet.tolist() == [False, False, True, True]
+    assert stats.without_foreground.tolist() == [False, False, True, True]
 
 
 def test_the_members_of_every_slice() -> None:
@@ -39,7 +41,7 @@ def test_the_members_of_every_slice() -> None:
         (kind, name.partition(",")[0]): "".join(
             row.name for row, chosen in zip(INDEX, in_slice, strict=True) if chosen
         )
-        for kind, name, in_slice in slices.members(INDEX, slices.trimap_stats(trimaps()))
+        for kind, name, in_slice in slices.members(INDEX, KINDS, slices.trimap_stats(trimaps()))
     }
     assert names == {
         ("species", "cat"): "acd",
@@ -49,16 +51,18 @@ def test_the_members_of_every_slice() -> None:
         ("object size", "small"): "d",
         ("object size", "medium"): "c",
         ("object size", "large"): "ab",
-        ("frame", "touched by the animal"): "b",
+        ("frame", "touched by the foreground"): "b",
         ("frame", "not touched"): "acd",
-        ("trimap", "without a pet"): "cd",
-        ("trimap", "with a pet"): "ab",
+        ("trimap", "without foreground"): "cd",
+        ("trimap", "with foreground"): "ab",
     }
 
 
 def test_photos_of_one_breed_have_no_slice_by_breed() -> None:
     one_breed = [photo(name, "x", "cat") for name in "abcd"]
-    kinds = {kind for kind, _, _ in slices.members(one_breed, slices.trimap_stats(trimaps()))}
+    kinds = {
+        kind for kind, _, _ in slices.members(one_breed, KINDS, slices.trimap_stats(trimaps()))
+    }
     assert kinds == {"object size", "frame", "trimap"}
 
 
@@ -67,7 +71,8 @@ def test_a_slices_iou_is_over_its_pixels_and_lies_in_its_interval() -> None:
         [[9, 0, 0, 0, 1, 26], [0, 1, 0, 0, 0, 35], [4, 0, 0, 0, 0, 32], [0, 0, 0, 0, 0, 36]]
     )
     by_title = {
-        item.title: item for item in slices.slices(INDEX, slices.trimap_stats(trimaps()), counts)
+        item.title: item
+        for item in slices.slices(INDEX, KINDS, slices.trimap_stats(trimaps()), counts)
     }
     cats = by_title["species cat"]
     assert (cats.photos, cats.iou) == (3, round(13 / 14, 4))

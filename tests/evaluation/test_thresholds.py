@@ -22,7 +22,7 @@ def test_a_sweep_counts_as_the_mask_at_each_threshold_does() -> None:
 
 @pytest.mark.parametrize(
     ("border", "at_100", "at_101"),
-    [("pet", 2 / 3, 1 / 2), ("background", 1 / 3, 1.0), ("ignored", 1 / 2, 1.0)],
+    [("foreground", 2 / 3, 1 / 2), ("background", 1 / 3, 1.0), ("ignored", 1 / 2, 1.0)],
 )
 def test_iou_by_threshold_under_each_border_policy(
     border: labels.Border, at_100: float, at_101: float
@@ -39,7 +39,7 @@ def test_the_best_threshold_is_the_middle_of_those_that_are_as_good() -> None:
     )  # 178/255
     certain = np.where(TRIMAPS == 2, 0, 255).astype(np.uint8)
     assert (
-        thresholds.best_threshold(thresholds.histogram(TRIMAPS, certain), "pet") == 0.5019
+        thresholds.best_threshold(thresholds.histogram(TRIMAPS, certain), "foreground") == 0.5019
     )  # 128/255
 
 

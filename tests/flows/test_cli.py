@@ -156,7 +156,7 @@ def test_options_and_arguments_reach_their_command(
 
 WRONG = {
     "": "Usage: petseg COMMAND",
-    "trian": "error: trian is unknown; commands: check-params, use, recipes, plan, run, serve, predict, try, review, gate",
+    "trian": "error: trian is unknown; commands: check-params, use, recipes, check, plan, run, serve, predict, try, review, gate",
     "--recipes": "error: --recipes is unknown; options: --help, -h, --version",
     "plan --jsn": "error: --jsn is unknown; options: --json, --force, --help; see `petseg plan --help`",
     "use": "error: a value for RECIPE is missing; see `petseg use --help`",

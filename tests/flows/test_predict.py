@@ -105,7 +105,7 @@ def test_the_model_of_a_finished_pipeline_writes_a_mask_beside_the_photo(
     code, out, err = outcome(finished[0], str(tmp_path / "cat.jpg"))
     segmenter = Segmenter.load(finished[0] / "data/export/model.onnx")
     prediction = segmenter.predict(tmp_path / "cat.jpg")
-    share = f"{100 * prediction.foreground:.0f} % pet"
+    share = f"the mask covers {100 * prediction.foreground:.0f} %"
     assert (code, err) == (0, "")
     assert out.decode() == (
         f"{tmp_path}/cat.mask.png: {share}, expected IoU {prediction.expected_iou:.2f}\n"
@@ -150,8 +150,8 @@ def test_named_photos_have_a_line_and_a_second_run_says_that_the_mask_was_there(
     save_photo(Path("a/cat.jpg"))
     save_photo(Path("dog.png"), red=0)
     lines = (
-        "a/cat.mask.png: 50 % pet, expected IoU 0.80",
-        "dog.png.mask.png: 0 % pet, expected IoU 1.00",
+        "a/cat.mask.png: the mask covers 50 %, expected IoU 0.80",
+        "dog.png.mask.png: the mask covers 0 %, expected IoU 1.00",
     )
     assert predict("a/cat.jpg", "dog.png") == (0, "\n".join([*lines, ""]), "")
     note = "; was there already (--overwrite replaces it)\n"
@@ -245,8 +245,8 @@ def test_standard_input_goes_to_standard_output_beside_named_files(
     assert Image.open(io.BytesIO(out)).mode == "RGBA"
     assert out == (tmp_path / "cat.cutout.png").read_bytes()
     assert err.splitlines() == [
-        "standard output: 50 % pet, expected IoU 0.80",
-        "cat.cutout.png: 50 % pet, expected IoU 0.80",
+        "standard output: the mask covers 50 %, expected IoU 0.80",
+        "cat.cutout.png: the mask covers 50 %, expected IoU 0.80",
     ]
     code, out, err = outcome(tmp_path, "-", "--model", str(model), stdin=photo[:50])
     assert (code, out) == (1, b"")

@@ -10,7 +10,7 @@ from petseg import params
 from petseg.errors import UserError
 from tests.conftest import ROOT, copy_parts, replace
 
-PROJECT_RECIPES = ("demo", "oxford", "oxford-best", "oxford-pretrained")
+PROJECT_RECIPES = ("demo", "own", "oxford", "oxford-best", "oxford-pretrained")
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ watch.POLL_SECONDS = {POLL_SECONDS}
 main(["predict", "--watch", *sys.argv[1:]])
 """
 WATCHING = f"watching in, a look every {POLL_SECONDS} s; Ctrl-C ends it\n"
-CAT = "out/cat.mask.png: 50 % pet, expected IoU 0.80\n"
+CAT = "out/cat.mask.png: the mask covers 50 %, expected IoU 0.80\n"
 BAD = "photo cannot be decoded: cannot identify image file"
 
 
@@ -109,7 +109,7 @@ def test_photos_that_come_and_change_have_a_line_each_until_a_signal(
         watch.wait_for(lambda: printed() == CAT)
         save_photo(Path("in/a/dog.jpg"), red=255)
         Path("in/bad.jpg").write_bytes(b"no photo")
-        watch.wait_for_line("out/a/dog.mask.png: 50 % pet, expected IoU 1.00\n")
+        watch.wait_for_line("out/a/dog.mask.png: the mask covers 50 %, expected IoU 1.00\n")
         watch.wait_for_line(f"error: in/bad.jpg: {BAD}\n")
         watch.wait_for(lambda: len(rows()) == 3)  # the table is complete after every look
         Path("in/cat.jpg").touch()  # the same content
@@ -167,7 +167,7 @@ def test_a_broken_photo_is_reported_once_and_again_only_when_it_has_changed() ->
         Path("in/bad.jpg").write_bytes(b"no photo either")
         watch.wait_for(lambda: errors().count("in/bad.jpg") == 2)
         save_photo(Path("in/bad.jpg"))
-        watch.wait_for_line("out/bad.mask.png: 50 % pet")
+        watch.wait_for_line("out/bad.mask.png: the mask covers 50 %")
         watch.end()
 
 
@@ -181,9 +181,9 @@ def test_another_model_is_loaded_and_says_what_becomes_of_earlier_outputs(redo: 
         write_red_model(Path("model.onnx"), threshold=0.9)
         watch.wait_for_line("model.onnx is another model now; by another: 1")
         save_photo(Path("in/dog.jpg"))
-        watch.wait_for_line("out/dog.mask.png: 0 % pet")
+        watch.wait_for_line("out/dog.mask.png: the mask covers 0 %")
         assert watch.end() == 130
-    assert ("out/cat.mask.png: 0 % pet" in printed()) == redo
+    assert ("out/cat.mask.png: the mask covers 0 %" in printed()) == redo
     remedy = "--redo: they are predicted again" if redo else "start with --redo to predict them"
     assert remedy in errors()
     assert len(errors().splitlines()) == 3

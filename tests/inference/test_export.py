@@ -1,6 +1,7 @@
 """A real network exported to ONNX: the same probabilities and bytes, and what is refused."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import keras
 
 SIZE = 16
-METADATA = Metadata(SIZE, 0.4375, "pet", "tiny", "12ab", 3, {"keras": "3"})
+METADATA = Metadata(SIZE, 0.4375, "foreground", "tiny", "12ab", 3, {"keras": "3"})
 PHOTOS = np.random.default_rng(5).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
 
 
@@ -53,7 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from petseg.inference import export
 
     path = tmp_path_factory.mktemp("exported") / "model.onnx"
-    export.write(network(), METADATA, "none", path)
+    export.write(network(), METADATA, "none", "pet", path)
     return path
 
 
@@ -66,7 +67,7 @@ def test_onnx_gives_the_probabilities_of_keras_for_any_number_of_photos(
 
     original = network(flip_tta, precision)
     model = export.in_float32(original)
-    export.write(model, METADATA, "none", tmp_path / "model.onnx")
+    export.write(model, METADATA, "none", "pet", tmp_path / "model.onnx")
     engine = OnnxEngine(tmp_path / "model.onnx")
     expected = keras_engine.probabilities(model, PHOTOS)
     assert expected.std() > 0.01  # random weights give more than one probability
@@ -84,7 +85,7 @@ def test_onnx_gives_the_probabilities_of_keras_for_any_number_of_photos(
 def test_the_mean_of_a_photo_and_its_mirror_image_mirrors_with_the_photo(tmp_path: Path) -> None:
     from petseg.inference import export
 
-    export.write(network(flip_tta=True), METADATA, "none", tmp_path / "model.onnx")
+    export.write(network(flip_tta=True), METADATA, "none", "pet", tmp_path / "model.onnx")
     engine = OnnxEngine(tmp_path / "model.onnx")
     mirrored = np.ascontiguousarray(PHOTOS[:, :, ::-1])
     difference = engine.probabilities(mirrored)[:, :, ::-1] - engine.probabilities(PHOTOS)
@@ -102,7 +103,7 @@ import numpy as np
 folder = Path(sys.argv[1])
 model, metadata = keras_file.load(folder / "model.keras")
 target = Path(sys.argv[2])
-export.write(export.in_float32(model), metadata, "guided", target / "model.onnx")
+export.write(export.in_float32(model), metadata, "guided", "pet", target / "model.onnx")
 photos = np.random.default_rng(5).integers(0, 256, (5, 16, 16, 3), np.uint8)
 int8.write(target / "model.onnx", photos, target / "int8.onnx")
 """
@@ -128,7 +129,7 @@ def test_equal_weights_give_equal_bytes_in_another_process(tmp_path: Path) -> No
 def test_a_mirrored_photo_is_a_slice_and_no_sequence_is_reversed(tmp_path: Path) -> None:
     from petseg.inference import export
 
-    export.write(network(flip_tta=True), METADATA, "none", tmp_path / "model.onnx")
+    export.write(network(flip_tta=True), METADATA, "none", "pet", tmp_path / "model.onnx")
     operations = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
     assert operations.count("Slice") == 2
     assert "ReverseSequence" not in operations
@@ -160,15 +161,28 @@ def test_the_metadata_in_the_file_are_the_models_with_the_versions_of_the_export
     assert versions["keras"] == "3"  # as in training
     assert versions["onnx"] == onnx.__version__
     same = replace(engine.metadata, versions=METADATA.versions)
-    assert same == ExportMetadata(SIZE, 0.4375, "pet", "tiny", "12ab", 3, {"keras": "3"}, "none")
+    assert same == ExportMetadata(
+        SIZE, 0.4375, "foreground", "tiny", "12ab", 3, {"keras": "3"}, "none", "pet"
+    )
     assert engine.sha256 == hashlib.sha256(exported.read_bytes()).hexdigest()
 
 
 def test_metadata_are_the_same_after_they_were_written_and_read() -> None:
-    metadata = ExportMetadata(128, 0.1 + 0.2, "ignored", "ünïcode", "ab", 7, {"a": "1"}, "guided")
+    metadata = ExportMetadata(
+        128, 0.1 + 0.2, "ignored", "ünïcode", "ab", 7, {"a": "1"}, "guided", "zebra"
+    )
     text = onnx_engine.to_property(metadata)
     assert onnx_engine.from_property(text, Path("model.onnx")) == metadata
-    assert '"format": 1' in text
+    assert '"format": 2' in text
+
+
+def test_a_file_from_before_the_foreground_had_a_name_shows_pets() -> None:
+    text = onnx_engine.to_property(
+        ExportMetadata(128, 0.5, "pet", "demo", "ab", 7, {"a": "1"}, "none", "")
+    )
+    older = {key: value for key, value in json.loads(text).items() if key != "foreground"}
+    metadata = onnx_engine.from_property(json.dumps(older | {"format": 1}), Path("model.onnx"))
+    assert metadata.foreground == "pet"
 
 
 def test_the_int8_file_runs_is_smaller_and_has_the_same_metadata(tmp_path: Path) -> None:
@@ -177,7 +191,7 @@ def test_the_int8_file_runs_is_smaller_and_has_the_same_metadata(tmp_path: Path)
 
     larger = tmp_path / "larger.onnx"
     model = unet.with_probabilities(unet.build(SIZE, 16, 2, "plain"), flip_tta=False)
-    export.write(model, METADATA, "guided", larger)
+    export.write(model, METADATA, "guided", "pet", larger)
     int8.write(larger, PHOTOS, tmp_path / "int8.onnx")
     original, quantised = OnnxEngine(larger), OnnxEngine(tmp_path / "int8.onnx")
     assert quantised.metadata == original.metadata
@@ -256,10 +270,10 @@ def test_someone_elses_network_is_refused(tmp_path: Path) -> None:
 def test_a_model_of_newer_code_says_that_the_code_is_to_be_updated(
     exported: Path, tmp_path: Path
 ) -> None:
-    newer = '{"format": 2, "image_size": 16, "something": "new"}'
+    newer = '{"format": 3, "image_size": 16, "something": "new"}'
     path = write_with_property(exported, tmp_path / "newer.onnx", {"petseg": newer})
     assert (
-        "was exported by a newer version of petseg (format 2, this one reads 1); update petseg"
+        "was exported by a newer version of petseg (format 3, this one reads 2); update petseg"
         in refusal(path)
     )
 

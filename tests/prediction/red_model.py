@@ -14,12 +14,13 @@ SIZE = 16  # side of the network's input in pixels
 METADATA = onnx_engine.ExportMetadata(
     image_size=SIZE,
     threshold=0.5,
-    border="pet",
+    border="foreground",
     recipe="red",
     data_sha256="0" * 64,
     epoch=1,
     versions={},
     refinement="none",
+    foreground="pet",
 )
 
 

@@ -66,10 +66,10 @@ def test_a_confusion_matrix_shows_the_share_of_every_cell() -> None:
     rows = [
         {"truth": truth, "predicted": predicted, "share": share}
         for truth, predicted, share in (
-            *(("pet", "pet", "0.9"), ("pet", "background", "0.1")),
-            *(("border", "pet", "0.6"), ("border", "background", "0.4")),
+            *(("foreground", "foreground", "0.9"), ("foreground", "background", "0.1")),
+            *(("border", "foreground", "0.6"), ("border", "background", "0.4")),
         )
     ]
-    svg = plots.confusion(rows)
+    svg = plots.confusion(rows, "cat")
     for share in ("90.0%", "10.0%", "60.0%", "40.0%"):
         assert share in svg

@@ -13,7 +13,7 @@ from PIL import Image
 
 from petseg import files
 from petseg.data import arrays, quantisation
-from petseg.data.labels import BACKGROUND, BORDER, PET
+from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND
 from petseg.evaluation import metrics
 from petseg.report import content, gallery, render
 from tests import contrast
@@ -109,12 +109,12 @@ def test_photos_are_sorted_and_filtered(report: Page, repo: Path) -> None:
         assert values == sorted(values)
     choose(report, "order", "name")
     assert [card["name"] for card in cards(report)] == sorted(rows)
-    for control in ("species", "breed"):
-        value = rows[min(rows)][control]
-        choose(report, control, value)
-        names = [name for name, row in sorted(rows.items()) if row[control] == value]
+    for level, kind in enumerate(("species", "breed")):
+        value = rows[min(rows)][kind]
+        choose(report, f"group-{level}", value)
+        names = [name for name, row in sorted(rows.items()) if row[kind] == value]
         assert [card["name"] for card in cards(report)] == names
-        choose(report, control, "")
+        choose(report, f"group-{level}", "")
 
 
 def test_a_click_on_a_heading_sorts_the_slices_and_another_reverses_them(report: Page) -> None:
@@ -192,7 +192,7 @@ def test_names_with_markup_in_them_are_shown_as_text(
     for path in [tmp_path / "data/arrays/test/index.csv", *(tmp_path / "reports").glob("*.csv")]:
         text = path.read_text().replace(row.name, MARKUP)
         path.unlink()
-        path.write_text(text.replace(row.breed, f"{MARKUP}|`"))
+        path.write_text(text.replace(row.subgroup, f"{MARKUP}|`"))
     write_report(repo, tmp_path)
     browser.complaints.clear()
     browser.open(tmp_path / "reports/report.html")
@@ -217,7 +217,7 @@ def test_uncertainty_is_the_mean_entropy_in_bits() -> None:
 
 
 def test_a_photo_of_the_gallery_holds_probability_and_class_of_every_pixel() -> None:
-    trimap = np.array([[PET, BACKGROUND], [BORDER, PET]], np.uint8)
+    trimap = np.array([[FOREGROUND, BACKGROUND], [BORDER, FOREGROUND]], np.uint8)
     pixels = gallery.pack(trimap, np.array([[254, 1], [77, 0]], np.uint8))
     assert pixels.tolist() == [[[254, 255, 0], [1, 0, 0]], [[77, 128, 0], [0, 255, 0]]]
 
@@ -225,7 +225,12 @@ def test_a_photo_of_the_gallery_holds_probability_and_class_of_every_pixel() -> 
 def test_the_page_takes_levels_and_shades_from_their_owners(report: Page) -> None:
     assert report.js("controls.threshold.max") == str(quantisation.LEVELS - 1)
     assert report.js("thresholds.length") == quantisation.LEVELS
-    assert report.js("SHADES") == {"background": 0, "border": 128, "pet": 255}
+    assert report.js("SHADES") == {
+        "background": 0,
+        "ignored": 64,
+        "border": 128,
+        "foreground": 255,
+    }
     for name in ("masks.js", "report.js"):
         script = (Path(render.__file__).parent / name).read_text()
         # digits of colours are allowed: [0, 158, 115, 0.6]

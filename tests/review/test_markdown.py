@@ -46,7 +46,7 @@ def test_a_fall_has_its_interval_its_photos_and_its_slices() -> None:
     assert "over 30 photos)" in text.splitlines()[0]
     assert "was not measured on base" in text
     titles = re.findall("^### (.*)$", text, flags=re.MULTILINE)
-    assert titles == ["Metrics", "Photos that got worse", "Species and breeds"]
+    assert titles == ["Metrics", "Photos that got worse", "Groups of photos"]
     assert text.count("`Smoke_") == 10
 
 

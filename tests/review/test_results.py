@@ -8,8 +8,8 @@ from petseg.errors import UserError
 from petseg.review import results
 
 HEADER = (
-    "name,breed,species,pet_as_pet,pet_as_background,border_as_pet,border_as_background,"
-    "background_as_pet,background_as_background\n"
+    "name,breed,species,foreground_as_foreground,foreground_as_background,border_as_foreground,border_as_background,"
+    "background_as_foreground,background_as_background\n"
 )
 CODE = "print(1)\n"
 DIGEST = hashlib.md5(CODE.encode(), usedforsecurity=False).hexdigest()
@@ -90,10 +90,10 @@ def test_photos_are_joined_with_their_content_by_name() -> None:
     parsed = read(
         **{
             "reports/per_image.csv": HEADER + "a,Smoke,cat,1,2,3,4,5,6\nb,hound,dog,0,0,0,0,0,9\n",
-            "reports/photos.csv": "name,split,breed,sha256\na,test,Smoke,12\nc,train,Smoke,34\n",
+            "reports/photos.csv": "name,split,sha256\na,test,12\nc,train,34\n",
         }
     )
-    assert parsed.test["a"] == results.TestPhoto("Smoke", "cat", "12", (1, 2, 3, 4, 5, 6))
+    assert parsed.test["a"] == results.TestPhoto(("cat", "Smoke"), "12", (1, 2, 3, 4, 5, 6))
     assert parsed.test["b"].sha256 == ""
     assert parsed.photos == {"a": ("test", "12"), "c": ("train", "34")}
     assert list(results.slices(parsed)) == [

@@ -23,13 +23,14 @@ Six = tuple[int, ...]
 def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
     """Return results of these counts by test photo; the breed is the name up to its number."""
     test = {
-        name: results.TestPhoto(name.rpartition("_")[0], "cat", f"hash of {name}", counts)
+        name: results.TestPhoto(("cat", name.rpartition("_")[0]), f"hash of {name}", counts)
         for name, counts in photos.items()
     }
     counts = np.array(list(photos.values()), np.int64).reshape(-1, 6)
     facts: dict[str, Any] = {
         "commit": "",
         "metrics": metrics.from_photos(counts) if photos else {},
+        "group_kinds": ("species", "breed"),
         "test": test,
         "photos": {name: ("test", photo.sha256) for name, photo in test.items()},
         "history": [],
@@ -44,7 +45,7 @@ def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
 
 
 def photos(missed: Sequence[int], breed: str = "Smoke") -> dict[str, Six]:
-    """Return photos of 100 pixels of pet, of which so many are missed, and 100 of background."""
+    """Return photos of 100 pixels of foreground, of which so many are missed, and 100 of background."""
     return {
         f"{breed}_{number}": (100 - count, count, 0, 0, 0, 100)
         for number, count in enumerate(missed)
@@ -197,7 +198,7 @@ def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
     worse = [change.name for change in review.slices if change.verdict == Verdict.WORSE]
     assert worse[0] == "breed breed 3"
     assert set(worse) <= {"breed breed 3", "species cat"}
-    assert {photo.breed for photo in review.regressions} == {"breed 3"}
+    assert {photo.group for photo in review.regressions} == {"breed 3"}
 
 
 def test_a_slice_of_few_photos_has_no_verdict() -> None:

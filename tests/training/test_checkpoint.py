@@ -222,7 +222,7 @@ def test_a_loss_that_explodes_stops_with_where_and_keeps_the_best(repo: Path) ->
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(2, "photos without a pixel of pet"), (1, "photos without a pixel of background")],
+    [(2, "photos without a pixel of foreground"), (1, "photos without a pixel of background")],
 )
 def test_a_set_of_one_class_is_refused_before_training(repo: Path, value: int, words: str) -> None:
     path = repo / "data/arrays/train/trimaps.npy"

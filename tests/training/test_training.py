@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from petseg.training.checkpoint import EpochRow, State
     from petseg.training.settings import TrainParams
 
-METADATA = (16, 0.5, "pet", "tiny", "abc", 1, {"keras": "3"})
+METADATA = (16, 0.5, "foreground", "tiny", "abc", 1, {"keras": "3"})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,7 +66,7 @@ def train_params(**changes: Any) -> "TrainParams":
         "learning_rate": 0.01,
         "encoder_lr_multiplier": 1,
         "lr_schedule": "none",
-        "border": "pet",
+        "border": "foreground",
         "flip": True,
         "crop": 1,
         "colour": 0,
@@ -157,7 +157,11 @@ def test_the_step_counts_pixels_under_each_border_policy() -> None:
     photos = np.zeros((1, 16, 16, 3), np.uint8)
     trimaps = np.full((1, 16, 16), 2, np.uint8)
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border
-    for border, pixels, union in (("pet", 256, 96), ("background", 256, 64), ("ignored", 224, 64)):
+    for border, pixels, union in (
+        ("foreground", 256, 96),
+        ("background", 256, 64),
+        ("ignored", 224, 64),
+    ):
         sums = step.make_step(model, "bce", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
         assert sums[1:].tolist() == [pixels, 0, union, pixels - union]
         assert sums[0] == pytest.approx(pixels * np.log(2), rel=1e-6)
@@ -219,7 +223,7 @@ def test_bce_dice_adds_1_minus_dice_over_the_batch() -> None:
     trimaps = np.full((2, 16, 16), 2, np.uint8)
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border, 512 in all
     # 2 · 0.5 · 96 / (0.5 · 512 + 96), and with the border ignored 2 · 0.5 · 64 / (0.5 · 480 + 64)
-    for border, pixels, dice in (("pet", 512, 96 / 352), ("ignored", 480, 64 / 304)):
+    for border, pixels, dice in (("foreground", 512, 96 / 352), ("ignored", 480, 64 / 304)):
         sums = step.make_step(model, "bce_dice", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
         assert sums[0] / pixels == pytest.approx(np.log(2) + 1 - dice, rel=1e-6)
 

@@ -59,7 +59,7 @@ def test_the_slider_gives_the_pixels_and_numbers_that_numpy_gives(
         iou = confidence.expected_iou(prediction.levels[None], threshold)[0]
         assert text_of(page, "expected-iou") == f"expected IoU {iou:.2f}"
         share = 100 * (prediction.levels >= level).mean()
-        assert text_of(page, "share") == f"{share:.1f} % foreground"
+        assert text_of(page, "share") == f"{share:.1f} % pet"
         assert text_of(page, "verdict") == ("Probably good" if iou >= 0.8 else "Look again")
         assert text_of(page, "threshold-value") == f"{level / 255:.2f}"
     page.page.get_by_role("button", name="Reset to 0.50").click()
@@ -71,7 +71,7 @@ def test_files_that_are_dropped_anywhere_get_masks(page: Page, two_photos: list[
     page.drop_files(two_photos, x=600, y=880)
     wait_for_states(page, "done", "done")
     assert text_of(page, "name") == "one.png"
-    assert text_of(page, "share") == "50.0 % foreground"
+    assert text_of(page, "share") == "50.0 % pet"
     # Σ p m = 128 · 0.8; Σ (p + m − p m) = 128, as the other half has no red
     assert text_of(page, "expected-iou") == "expected IoU 0.80"
     page.page.get_by_text("two.png").first.click()

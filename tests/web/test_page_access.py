@@ -95,7 +95,7 @@ def test_every_control_and_picture_has_a_name(page: Page, tmp_path: Path) -> Non
     wait_for_states(page, "done")
     controls = accessible_controls(page)
     assert all(name for _, name in controls)
-    numbers = "threshold 0.50: probably good, expected IoU 0.80, 50.0 % foreground"
+    numbers = "threshold 0.50: probably good, expected IoU 0.80, 50.0 % pet"
     for control in (
         ("image", f"cut-out of cat.png, {numbers}"),
         ("radio", "cat.png done"),
@@ -107,7 +107,7 @@ def test_every_control_and_picture_has_a_name(page: Page, tmp_path: Path) -> Non
         assert control in controls
     assert page.js("get('threshold').ariaValueText") == numbers
     assert page.js("document.querySelector('[role=status]').textContent") == (
-        "cat.png: probably good, expected IoU 0.80, 50.0 % foreground"
+        "cat.png: probably good, expected IoU 0.80, 50.0 % pet"
     )
 
 

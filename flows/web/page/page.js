@@ -26,7 +26,7 @@ function scores(photo) {
 
 const verdictText = ({ isGood }) => (isGood ? "probably good" : "look again");
 const expectedIouText = ({ expectedIou }) => `expected IoU ${expectedIou.toFixed(2)}`;
-const shareText = ({ share }) => `${(100 * share).toFixed(1)} % foreground`;
+const shareText = ({ share }) => `${(100 * share).toFixed(1)} % ${config.foreground}`;
 const numbersText = (photo) =>
   [verdictText, expectedIouText, shareText].map((text) => text(scores(photo))).join(", ");
 const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
@@ -254,6 +254,8 @@ function describeModel() {
   const { recipe, image_size: size, model, software } = config;
   get("model").textContent =
     `Model: recipe ${recipe}, works at ${size} × ${size} pixels, SHA-256 ${model.slice(0, 12)}…; ${software}.`;
+  for (const text of document.querySelectorAll(".foreground-name"))
+    text.textContent = config.foreground;
   get("demo-note").hidden = recipe !== "demo";
 }
 

@@ -1,0 +1,126 @@
+"""What is wrong with a team's folder, and what would be used of it, by the rules of the stages."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from petseg import files, parallel, progress
+from petseg.data import arrays, convert, folder_source, labels, mask_values, splits
+from petseg.data.convert import Decoded
+from petseg.data.folder import SOURCE, FolderPhotos
+from petseg.data.listing import ListedPhoto, Member
+from petseg.data.mask_settings import Masks
+from petseg.data.mask_values import Value
+from petseg.data.photos import UnusableError
+from petseg.errors import UserError
+
+TINY = 32  # pixels: a photo with a shorter side has little to learn from
+BATCH = 8  # masks per task of a thread
+EMPTY, FULL, SMALL = "masks without foreground", "masks of foreground alone", "tiny photos"
+
+
+@dataclass
+class FolderReport:
+    """What there is to know of a team's folder before the work begins."""
+
+    listed: list[ListedPhoto]
+    reasons: dict[str, str]  # why photos cannot be used, by name
+    index: list[arrays.Photo]  # of the usable photos, in the order of the arrays
+    mask_rows: list[int]  # of the usable photos in the array of masks
+    split_by_name: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)  # names to look at, by kind
+    refusals: list[str] = field(default_factory=list)  # why the stages would refuse the folder
+    values: Counter[Value] = field(default_factory=Counter)  # pixels of all masks by value
+
+    def by_kind(self) -> dict[str, list[str]]:
+        """Return `name: detail` of the photos that cannot be used, by kind of reason."""
+        kinds: defaultdict[str, list[str]] = defaultdict(list)
+        for name, reason in sorted(self.reasons.items()):
+            kind, _, detail = reason.partition(": ")
+            kinds[kind].append(f"{name}: {detail}" if detail else name)
+        return dict(sorted(kinds.items(), key=lambda item: -len(item[1])))
+
+    def names_in(self, split: str) -> list[str]:
+        """Return the names of the usable photos of a split."""
+        return [row.name for row in self.index if self.split_by_name.get(row.name) == split]
+
+
+def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) -> FolderReport:
+    """Return what the stages would make of a team's folder; they would use the same code.
+
+    Args:
+        folder: the team's folder.
+        masks: the convention of the masks.
+        settings: how the photos would be converted.
+        work: an empty folder for the list and the arrays, which remain there.
+
+    Raises:
+        UserError: the folder, a table or an annotation file cannot be read at all.
+    """
+    source = folder_source.list_folder(folder, masks, work, str(folder.absolute()))
+    files.write_json(work / SOURCE, source)
+    data = FolderPhotos(work)
+    listed = data.listed()
+    decoded = convert.decode(data, listed, work, settings)
+    report = FolderReport(listed, decoded.reasons, decoded.index, decoded.mask_rows)
+    report.values = count_values(data, listed)
+    report.refusals = list(refusals(report, decoded, work, settings))
+    report.remarks = remarks(report, work / convert.TEMPORARY_MASKS)
+    return report
+
+
+def refusals(
+    report: FolderReport, decoded: Decoded, work: Path, settings: convert.Settings
+) -> Iterator[str]:
+    """Yield why the stages would refuse the photos; set their splits."""
+    pixels = work / convert.TEMPORARY_PHOTOS
+    try:
+        report.split_by_name = convert.assign_splits(report.listed, decoded, pixels, settings)
+        index = {
+            split: [row for row in report.index if report.split_by_name[row.name] == split]
+            for split in splits.SPLITS
+        }
+        convert.check_splits(index)
+    except UserError as error:
+        yield str(error)
+    try:
+        convert.check_rejected(report.reasons, settings.max_rejected)
+    except UserError as error:
+        yield str(error)
+
+
+def count_values(data: FolderPhotos, listed: list[ListedPhoto]) -> Counter[Value]:
+    """Return how many pixels of all masks together have each value."""
+    names = [row.name for row in listed if not row.reason]
+    total: Counter[Value] = Counter()
+    with progress.bar("values of the masks", len(names), " masks") as bar:
+        for values in parallel.ordered(values_of, data.masks(names), BATCH):
+            total += values
+            bar.update()
+    return total
+
+
+def values_of(mask: Member) -> Counter[Value]:
+    """Return how many pixels of a mask have each value; none of a mask that cannot be read."""
+    try:
+        return mask_values.values_in_mask(mask.read()[0])
+    except UnusableError:
+        return Counter()
+
+
+def remarks(report: FolderReport, masks: Path) -> dict[str, list[str]]:
+    """Return the names of usable photos that a person should look at, by kind."""
+    kinds: dict[str, list[str]] = {EMPTY: [], FULL: [], SMALL: []}
+    rows = report.mask_rows
+    parts = convert.chunks(masks, rows)
+    starts = range(0, len(rows), convert.CHUNK)
+    for start, pixels in zip(starts, parts, strict=True):
+        photos = report.index[start : start + convert.CHUNK]
+        for photo, mask in zip(photos, pixels, strict=True):
+            if not labels.is_foreground(mask).any():
+                kinds[EMPTY].append(photo.name)
+            elif not (mask == labels.BACKGROUND).any():
+                kinds[FULL].append(photo.name)
+    kinds[SMALL] = [p.name for p in report.index if min(p.width, p.height) < TINY]
+    return {kind: names for kind, names in kinds.items() if names}

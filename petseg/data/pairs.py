@@ -1,0 +1,186 @@
+"""The photos and masks in a team's folder, paired by name; nothing in the folder is opened."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from petseg.data.photos import SUFFIXES
+from petseg.errors import UserError
+
+IMAGES, MASKS = "images", "masks"  # the folder's own folders
+MAX_EXAMPLES = 3  # names in a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A photo and its mask, as paths below the team's folder."""
+
+    name: str  # the photo's path below images/ without its suffix
+    photo: str
+    mask: str  # empty if there is none
+    reason: str = ""  # why the photo cannot be used
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What a team's folder holds."""
+
+    rows: list[Pair]  # in the order of their names
+    masks_without_photo: list[str]  # paths
+    other_files: list[str]  # paths of files that are no pictures by their suffix
+
+
+def pair_files(folder: Path, masks: Sequence[str] | None, masks_folder: str = MASKS) -> Pairs:
+    """Return the photos in `folder`/images, each with its mask.
+
+    A mask belongs to the photo that has the same path without its suffix, or, if there is none, to
+    the only photo with the same file name without suffix. Letters with accents count as equal
+    whether they are stored as one character or as two (NFC and NFD).
+
+    Args:
+        folder: a team's folder.
+        masks: the paths of the masks below `masks_folder`; None looks for them there.
+        masks_folder: the folder of the masks, relative to the root of their paths.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    other_files: list[str] = []
+    photos_by_name = by_name(walk(folder, IMAGES, other_files))
+    if masks is None:
+        masks = list(walk(folder, masks_folder, other_files))
+    masks_by_name = by_name(masks)
+    matches = match(photos_by_name, masks_by_name)
+    collisions = equal_but_for_case(photos_by_name)
+    rows = []
+    for name in sorted(photos_by_name):
+        photos, own_masks = photos_by_name[name], matches[name]
+        reason = rejection_reason(name, photos, own_masks, collisions)
+        mask = f"{masks_folder}/{own_masks[0]}" if len(own_masks) == 1 else ""
+        rows.append(Pair(name, f"{IMAGES}/{photos[0]}", mask, reason))
+    used = {path for paths in matches.values() for path in paths}
+    unused = [f"{masks_folder}/{path}" for path in masks if path not in used]
+    return Pairs(rows, sorted(unused), sorted(other_files))
+
+
+def walk(folder: Path, top: str, other_files: list[str]) -> Iterator[str]:
+    """Yield the paths of the pictures in `folder`/`top`, relative to that, at any depth.
+
+    Links are followed; a folder that is reached twice is read once. Hidden files are left out.
+
+    Args:
+        folder: a team's folder.
+        top: the name of the folder in it.
+        other_files: gets the paths below `folder` of the files that are no pictures by their suffix.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}): a team's photos are in "
+            f"{folder / IMAGES}, their masks in {folder / MASKS}"
+        ) from error
+
+    seen: set[tuple[int, int]] = set()
+    for path, folders, names in os.walk(folder / top, onerror=fail, followlinks=True):
+        status = Path(path).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        parent = Path(path).relative_to(folder / top).as_posix()
+        prefix = "" if parent == "." else f"{parent}/"
+        for name in names:
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(SUFFIXES):
+                yield prefix + name
+            else:
+                other_files.append(f"{top}/{prefix}{name}")
+
+
+def by_name(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return paths by their name: without the suffix, accents composed."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        stem = path.rpartition(".")[0]
+        names[unicodedata.normalize("NFC", stem)].append(path)
+    for same in names.values():
+        same.sort()
+    return dict(names)
+
+
+def match(
+    photos: Mapping[str, Sequence[str]], masks: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """Return the masks of every photo: with the same name, or else with the same unique stem."""
+    photo_stems, mask_stems = by_stem(photos), by_stem(masks)
+    result = {}
+    for name in photos:
+        stem = name.rpartition("/")[2]
+        same_stem = mask_stems.get(stem, [])
+        if name in masks:
+            result[name] = masks[name]
+        elif len(photo_stems[stem]) == 1:
+            result[name] = [path for other in same_stem for path in masks[other]]
+        else:
+            result[name] = []
+    return result
+
+
+def by_stem(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return names by their last part."""
+    stems: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        stems[name.rpartition("/")[2]].append(name)
+    return stems
+
+
+def equal_but_for_case(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the names that are equal but for upper and lower case, by their lower case."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[name.casefold()].append(name)
+    return {key: sorted(group) for key, group in groups.items() if len(group) > 1}
+
+
+def rejection_reason(
+    name: str,
+    photos: Sequence[str],
+    masks: Sequence[str],
+    collisions: Mapping[str, Sequence[str]],
+) -> str:
+    """Return why a photo cannot be used by its name, or an empty text."""
+    if not is_printable(name):
+        return "name has a line break, another control character or bytes that are not UTF-8"
+    if same := collisions.get(name.casefold()):
+        return f"names equal but for case: {examples(same)}"
+    if len(photos) > 1:
+        return f"several photos of this name: {examples(photos)}"
+    if len(masks) > 1:
+        return f"several masks of this name: {examples(masks)}"
+    return "" if masks else "no mask"
+
+
+def is_printable(name: str) -> bool:
+    """Return whether a name is UTF-8 without control characters."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+
+
+def escaped(name: str) -> str:
+    """Return a name with control characters and bytes that are not UTF-8 written as in Python."""
+    if is_printable(name):
+        return name
+    return name.encode("unicode_escape").decode()
+
+
+def examples(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = len(names) - MAX_EXAMPLES
+    return ", ".join(map(escaped, names[:MAX_EXAMPLES])) + (f" and {more} more" if more > 0 else "")
