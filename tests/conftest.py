@@ -26,7 +26,8 @@ PARTS = (
     ".gitignore",
     ".dvc/config",
     ".dvc/plots",
-    "data/own/.gitkeep",
+    *(f"data/own/{name}" for name in ("images/.gitkeep", "masks/.gitkeep")),
+    *(f"data/own/{name}" for name in ("groups.csv", "splits.csv")),
     *CODE,
 )
 Run = Callable[..., str]
@@ -149,6 +150,8 @@ def run_and_commit(folder: Path) -> str:
     run_in(folder, "git", "init", "-q", "-b", "main")
     output = run_in(folder, "dvc", "repro")
     run_in(folder, "git", "add", ".")
+    if (folder / "data/own").exists():  # its folders are ignored, and still there in every clone
+        run_in(folder, "git", "add", "-f", "data/own")
     run_in(folder, "git", "commit", "-qm", "first")
     return output
 

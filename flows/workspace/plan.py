@@ -142,7 +142,7 @@ def stage_faults(
         The reasons to run that do not depend on other stages; a text for each missing output; and
         the inputs that differ and are written by another stage, as that stage's name by path.
     """
-    if not any(dep.hash_info for dep in stage.deps):
+    if stage.deps and not any(dep.hash_info for dep in stage.deps):
         return ["it has no results in dvc.lock"], [], {}
     reasons, missing, inputs = [], [], {}
     for dep in stage.deps:
@@ -222,14 +222,17 @@ def tracked_files() -> list[str]:
 def check_out() -> list[str]:
     """Restore the cached outputs as dvc.lock has them, unless the cache lacks one of them.
 
+    Files that a user has given to DVC (`dvc add`), such as photos, stay as they are.
+
     Returns:
         The outputs that the cache lacks; if there are any, nothing is restored.
     """
     with locked_repo() as repo:
-        outs = [out for stage in repo.index.stages for out in stage.outs if out.use_cache]
+        stages = [stage for stage in repo.index.stages if not stage.is_data_source]
+        outs = [out for stage in stages for out in stage.outs if out.use_cache]
         missing = [str(out) for out in outs if out.changed_cache()]
         if not missing:
-            repo.checkout(force=True)
+            repo.checkout(targets=[str(out) for out in outs], force=True)
     return missing
 
 

@@ -51,6 +51,8 @@ class FileFacts:
 
 def file_facts(path: Path, kind: str) -> FileFacts:
     """Return the size and hash of a file; `kind` begins the reason why it cannot be read."""
+    if not path.is_file():
+        return FileFacts(reason=f"{kind} is no file, or a link to none")
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

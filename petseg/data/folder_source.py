@@ -52,7 +52,7 @@ def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderCont
     """
     masks_folder = folder
     if isinstance(masks, CvatMasks):
-        labelmap = only_file(folder, "labelmap.txt")
+        labelmap = only_file(folder / MASKS, "labelmap.txt")
         names = masks.cvat
         colours = cvat.colours(labelmap, names.foreground, names.ignore)
         top = (labelmap.parent / "SegmentationClass").relative_to(folder).as_posix()
@@ -76,7 +76,7 @@ def only_file(folder: Path, ending: str) -> Path:
     """
     matches = sorted(
         Path(path) / name
-        for path, _, names in os.walk(folder, followlinks=True)
+        for path, _, names in os.walk(folder)
         for name in names
         if name.endswith(ending)
     )
@@ -90,7 +90,7 @@ def only_file(folder: Path, ending: str) -> Path:
 
 def render(folder: Path, masks: CocoMasks | LabelStudioMasks, target: Path) -> Iterator[str]:
     """Write the masks of an annotation tool's export as PNG of labels; yield their paths in `target`."""
-    annotations = only_file(folder, ".json")
+    annotations = only_file(folder / MASKS, ".json")
     names = masks.coco if isinstance(masks, CocoMasks) else masks.label_studio
     rendering: Rendering
     if isinstance(masks, CocoMasks):

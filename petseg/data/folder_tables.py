@@ -16,15 +16,15 @@ GROUP_COLUMNS = ("group", "subgroup", "subject")
 class FolderTables:
     """What the tables say of the photos, by name; a photo or a value that is missing is empty."""
 
-    columns: tuple[str, ...]  # of groups.csv, those of `GROUP_COLUMNS` that it has
     groups: Mapping[str, Mapping[str, str]]
     splits: Mapping[str, str]
     unknown: list[str]  # names in a table that no photo has, with the table
 
     @property
     def group_kinds(self) -> tuple[str, ...]:
-        """The columns by which photos are grouped, the larger groups first."""
-        return tuple(name for name in GROUP_COLUMNS[:2] if name in self.columns)
+        """The columns by which photos are grouped, the larger groups first; empty ones are none."""
+        rows = self.groups.values()
+        return tuple(column for column in GROUP_COLUMNS[:2] if any(row.get(column) for row in rows))
 
 
 def read_tables(folder: Path, photos: Mapping[str, str]) -> FolderTables:
@@ -50,9 +50,7 @@ def read_tables(folder: Path, photos: Mapping[str, str]) -> FolderTables:
             )
     if "subgroup" in columns and "group" not in columns:
         raise UserError(f"{folder / GROUPS}: has a column subgroup, but none that is called group")
-    return FolderTables(
-        columns, groups, {name: row["split"] for name, row in splits.items()}, unknown
-    )
+    return FolderTables(groups, {name: row["split"] for name, row in splits.items()}, unknown)
 
 
 def read_table(

@@ -69,7 +69,7 @@ def pair_files(folder: Path, masks: Sequence[str] | None, masks_folder: str = MA
 def walk(folder: Path, top: str, other_files: list[str]) -> Iterator[str]:
     """Yield the paths of the pictures in `folder`/`top`, relative to that, at any depth.
 
-    Links are followed; a folder that is reached twice is read once. Hidden files are left out.
+    The folder `top` may be a link, and so may files; hidden files are left out.
 
     Args:
         folder: a team's folder.
@@ -77,7 +77,8 @@ def walk(folder: Path, top: str, other_files: list[str]) -> Iterator[str]:
         other_files: gets the paths below `folder` of the files that are no pictures by their suffix.
 
     Raises:
-        UserError: a folder cannot be read.
+        UserError: a folder cannot be read, or is a link below `top`: DVC does not follow such
+            links, so a change behind one would go unnoticed.
     """
 
     def fail(error: OSError) -> None:
@@ -86,14 +87,14 @@ def walk(folder: Path, top: str, other_files: list[str]) -> Iterator[str]:
             f"{folder / IMAGES}, their masks in {folder / MASKS}"
         ) from error
 
-    seen: set[tuple[int, int]] = set()
-    for path, folders, names in os.walk(folder / top, onerror=fail, followlinks=True):
-        status = Path(path).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
+    for path, folders, names in os.walk(folder / top, onerror=fail):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if (link := Path(path) / name).is_symlink():
+                raise UserError(
+                    f"{link} is a link to a folder, in which DVC would not notice a change; "
+                    f"make {folder / top} itself the link, or copy the files"
+                )
         parent = Path(path).relative_to(folder / top).as_posix()
         prefix = "" if parent == "." else f"{parent}/"
         for name in names:

@@ -89,7 +89,8 @@ def test_coco_masks_of_a_folder_are_written_to_data_raw_alone(tmp_path: Path) ->
     (own / "images/site").mkdir(parents=True)
     target.mkdir()
     Image.new("RGB", (10, 8)).save(own / "images/site/a.jpg")
-    coco_file(own / "annotations.json", {"category_id": 1, "segmentation": [SQUARE]})
+    (own / "masks").mkdir()
+    coco_file(own / "masks/annotations.json", {"category_id": 1, "segmentation": [SQUARE]})
     masks = CocoMasks(Names(("cell",)))
     source = folder_source.list_folder(own, masks, target, "../own")
     assert source["rendered"]
@@ -100,8 +101,9 @@ def test_coco_masks_of_a_folder_are_written_to_data_raw_alone(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["../../outside.jpg", "/etc/outside.jpg"])
 def test_a_file_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "images").mkdir()
-    coco_file(tmp_path / "a.json", file_name=name)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    coco_file(tmp_path / "masks/a.json", file_name=name)
     with pytest.raises(UserError, match="leaves the folder"):
         folder_source.list_folder(tmp_path, CocoMasks(Names(("cell",))), tmp_path, ".")
 

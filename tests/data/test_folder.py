@@ -86,14 +86,34 @@ def test_accents_match_however_they_are_stored(tmp_path: Path) -> None:
     assert reasons(tmp_path) == {composed: ""}
 
 
-def test_links_are_followed_and_a_cycle_is_read_once(tmp_path: Path) -> None:
+def test_the_folders_may_be_links_but_no_folder_in_them(tmp_path: Path) -> None:
     write_pair(tmp_path / "share", "a")
     own = tmp_path / "own"
     own.mkdir()
     for name in ("images", "masks"):
         (own / name).symlink_to(tmp_path / "share" / name)
-    (tmp_path / "share/images/again").symlink_to(tmp_path / "share/images")
     assert reasons(own) == {"a": ""}
+    (tmp_path / "share/images/again").symlink_to(tmp_path / "share/images")
+    with pytest.raises(UserError, match="images/again is a link to a folder"):
+        reasons(own)
+
+
+def test_what_is_no_file_is_left_out_and_does_not_hang(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    for name in ("a", "b", "c"):
+        write_pair(own, name)
+    (own / "images/a.png").unlink()
+    os.mkfifo(own / "images/a.png")
+    (own / "images/b.png").unlink()
+    (own / "images/b.png").symlink_to(tmp_path / "gone.png")
+    rows = files.read_csv(listed(own, tmp_path / "raw") / "photos.csv")
+    reason = "photo is no file, or a link to none"
+    assert [row["reason"] for row in rows] == [reason, reason, ""]
+
+
+def test_a_table_with_its_header_alone_gives_no_groups(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("name,group,subgroup,subject\n")
+    assert folder_tables.read_tables(tmp_path, {"a": "images/a.jpg"}).group_kinds == ()
 
 
 def test_a_missing_folder_is_one_line_that_says_where_photos_belong(tmp_path: Path) -> None:
