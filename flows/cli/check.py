@@ -3,7 +3,6 @@
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +35,7 @@ def check(
     would refuse the folder.
     """
     from flows.workspace import recipes
-    from petseg.data import convert, folder_check
+    from petseg.data import folder_check
     from petseg.errors import UserError
 
     source, sections = recipes.checked(recipe or own_recipe())
@@ -44,7 +43,7 @@ def check(
         raise UserError(
             f"{source}: download.source is not folder; `petseg check --recipe {RECIPE}`"
         )
-    settings = convert.Settings(**asdict(sections["preprocess"]))
+    settings = sections["preprocess"]
     with tempfile.TemporaryDirectory(prefix="petseg-check-") as work:
         report = folder_check.inspect(folder, sections["download"].masks, settings, Path(work))
     for line in lines(folder, report, None if names else MAX_NAMES):

@@ -278,12 +278,13 @@ def overview() -> str:
 def schemas() -> dict[str, object]:
     """Return the dataclass of each stage's parameters."""
     # The stages import NumPy and more, which `petseg --help` does not need.
+    from petseg.data import convert
     from petseg.training.settings import TrainParams
-    from stages import download, evaluate, export, preprocess, report
+    from stages import download, evaluate, export, report
 
     return {
         "download": download.Params,
-        "preprocess": preprocess.Params,
+        "preprocess": convert.Settings,
         "train": TrainParams,
         "export": export.Params,
         "evaluate": evaluate.Params,

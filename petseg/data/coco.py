@@ -1,7 +1,7 @@
 """Masks from a JSON in COCO's format: polygons and run lengths, drawn with pycocotools."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,6 @@ def category_ids(path: Path, content: Mapping[str, Any], names: Collection[str])
                 f"download.masks.coco: {path} has no category {name}; it has {', '.join(ids)}"
             )
     return {ids[name] for name in names}
-
-
-def category_counts(path: Path) -> Counter[str]:
-    """Return how many annotations every category has, by name."""
-    content = read(path)
-    names = {row["id"]: str(row["name"]) for row in content["categories"]}
-    counts = Counter(names.get(row["category_id"], "?") for row in content["annotations"])
-    return Counter(dict.fromkeys(names.values(), 0)) + counts
 
 
 def render_masks(

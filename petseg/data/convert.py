@@ -2,12 +2,15 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import UInt8
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked
 
 from petseg import files
 from petseg.data import arrays, near_duplicates, photos, splits, summary
@@ -19,15 +22,18 @@ CHUNK = 256  # photos or masks copied at a time
 TEMPORARY_PHOTOS, TEMPORARY_MASKS = "all-photos.npy", "all-masks.npy"
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config={"extra": "forbid"})
 class Settings:
     """How photos are converted: `preprocess` in params.yaml."""
 
-    image_size: int  # side in pixels of the square to which every photo is resized
-    val_fraction: float  # share of the photos that are not tested on, 0 to 1, which validate
-    test_fraction: float  # share of the photos, 0 to 1, that test; only without an official split
-    seed: int  # decides which photos validate, and test
-    max_rejected: int  # how many listed photos may be unusable
+    # side in pixels of the square to which every photo is resized
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    # share of the photos that are not tested on which validate
+    val_fraction: Annotated[float, Field(gt=0, lt=1)]
+    # share of the photos that test; only without an official split
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0)]  # decides which photos validate, and test
+    max_rejected: Annotated[int, Field(ge=0)]  # how many listed photos may be unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +147,19 @@ def chunks(source: Path, rows: list[int]) -> Iterator[UInt8[np.ndarray, "n ..."]
         yield np.load(source, mmap_mode="r", allow_pickle=False)[rows[start : start + CHUNK]]
 
 
-def copy_rows(source: Path, rows: list[int], path: Path) -> Iterator[UInt8[np.ndarray, "n ..."]]:
-    """Write these rows of a .npy file to another one; yield them some at a time."""
+def copy_rows(
+    source: Path,
+    rows: list[int],
+    path: Path,
+    follow: Callable[[UInt8[np.ndarray, "n ..."]], None] | None = None,
+) -> None:
+    """Write these rows of a .npy file to another one; `follow` is called with some at a time."""
     shape = np.load(source, mmap_mode="r", allow_pickle=False).shape[1:]
     with arrays.RowWriter(path, shape) as writer:
         for pixels in chunks(source, rows):
             writer.extend(pixels)
-            yield pixels
+            if follow:
+                follow(pixels)
 
 
 def assign_splits(
@@ -199,11 +211,9 @@ def write_splits(
             row for row, photo in enumerate(decoded.index) if split_by_name[photo.name] == split
         ]
         index[split], pixels[split] = [decoded.index[row] for row in rows], summary.PixelCounter()
-        for _ in copy_rows(target / TEMPORARY_PHOTOS, rows, folder / arrays.PHOTOS):
-            pass
+        copy_rows(target / TEMPORARY_PHOTOS, rows, folder / arrays.PHOTOS)
         mask_rows = [decoded.mask_rows[row] for row in rows]
-        for part in copy_rows(target / TEMPORARY_MASKS, mask_rows, folder / arrays.TRIMAPS):
-            pixels[split].add(part)
+        copy_rows(target / TEMPORARY_MASKS, mask_rows, folder / arrays.TRIMAPS, pixels[split].add)
         files.write_rows(folder / arrays.INDEX, arrays.Photo, index[split])
     return index, pixels
 

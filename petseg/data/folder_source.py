@@ -22,7 +22,7 @@ from petseg.data.mask_settings import (
     Masks,
     mask_format,
 )
-from petseg.data.pairs import MASKS, Pair, Pairs, escaped, pair_files
+from petseg.data.pairs import MASKS, Pair, escaped, pair_files
 from petseg.errors import UserError
 
 Rendering = Iterator[tuple[str, UInt8[np.ndarray, "height width"]]]  # photo's file name, labels
@@ -32,11 +32,10 @@ Rendering = Iterator[tuple[str, UInt8[np.ndarray, "height width"]]]  # photo's f
 class FolderContent:
     """What a team's folder holds: its pairs, its tables, and how its masks are read."""
 
-    pairs: Pairs
+    pairs: list[Pair]
     tables: FolderTables
     format: MaskFormat
     masks_folder: Path  # where the paths of the masks begin
-    rendered: bool  # whether the masks were rendered from an annotation tool's file
 
 
 def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderContent:
@@ -63,9 +62,9 @@ def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderCont
         pairs = pair_files(folder, list(render(folder, masks, rendered_folder / MASKS)))
     else:
         pairs, mask_kind = pair_files(folder, None), mask_format(masks)
-    photos = {pair.name: pair.photo for pair in pairs.rows}
+    photos = {pair.name: pair.photo for pair in pairs}
     tables = folder_tables.read_tables(folder, photos)
-    return FolderContent(pairs, tables, mask_kind, masks_folder, masks_folder != folder)
+    return FolderContent(pairs, tables, mask_kind, masks_folder)
 
 
 def only_file(folder: Path, ending: str) -> Path:
@@ -120,7 +119,7 @@ def mask_path(photo: str) -> str:
 
 def list_rows(folder: Path, content: FolderContent) -> Iterator[FolderRow]:
     """Yield a row for every photo of a folder, with the sizes and hashes of its files."""
-    pairs, tables = content.pairs.rows, content.tables
+    pairs, tables = content.pairs, content.tables
     for pair, photo, mask in hashed_pairs(folder, content.masks_folder, pairs, len(pairs)):
         yield folder_row(pair, photo, mask, tables)
 
@@ -157,7 +156,7 @@ def list_folder(folder: Path, masks: Masks, raw: Path, place: str) -> dict[str, 
         UserError: as `read_folder`, or the folder has no photo.
     """
     content = read_folder(folder, masks, raw)
-    if not content.pairs.rows:
+    if not content.pairs:
         raise UserError(
             f"{folder / 'images'} has no photo; put the photos there and the masks in "
             f"{folder / MASKS}, and look at them with `petseg check {folder}`"
@@ -168,9 +167,9 @@ def list_folder(folder: Path, masks: Masks, raw: Path, place: str) -> dict[str, 
         "official": False,
         "licence": "that of the photos",
         "folder": place,
-        "photos": len(content.pairs.rows),
+        "photos": len(content.pairs),
         "sha256": files.sha256(raw / LIST),
         "masks": asdict(content.format),
-        "rendered": content.rendered,
+        "rendered": content.masks_folder != folder,
         "groups": list(content.tables.group_kinds),
     }

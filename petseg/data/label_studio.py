@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -65,12 +65,6 @@ def photo_name(data: dict[str, Any]) -> str:
     return UPLOAD_PREFIX.sub("", PurePosixPath(location).name, count=1)
 
 
-def label_counts(folder: Path, names: Collection[str]) -> Counter[str]:
-    """Return how many files of the export each of these labels has."""
-    files = list(brush_files(folder))
-    return Counter({name: sum(file.has_label(name) for file in files) for name in names})
-
-
 def render_masks(
     folder: Path, path: Path, foreground: Collection[str], ignore: Collection[str]
 ) -> Iterator[tuple[str, UInt8[np.ndarray, "height width"]]]:
@@ -89,12 +83,12 @@ def render_masks(
         UserError: no file has one of the labels, or a file's task is not in the JSON.
     """
     photos = photo_names(path)
+    exported = list(brush_files(folder))
     by_task: defaultdict[int, list[BrushFile]] = defaultdict(list)
-    for file in brush_files(folder):
+    for file in exported:
         by_task[file.task].append(file)
-    counts = label_counts(folder, (*foreground, *ignore))
-    for name, count in counts.items():
-        if not count:
+    for name in (*foreground, *ignore):
+        if not any(file.has_label(name) for file in exported):
             raise UserError(
                 f"download.masks.label_studio: no file in {folder} is of the label {name}; "
                 "their names end in the label and a number, such as tag-Cat-0.png"

@@ -24,17 +24,8 @@ class Pair:
     reason: str = ""  # why the photo cannot be used
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """What a team's folder holds."""
-
-    rows: list[Pair]  # in the order of their names
-    masks_without_photo: list[str]  # paths
-    other_files: list[str]  # paths of files that are no pictures by their suffix
-
-
-def pair_files(folder: Path, masks: Sequence[str] | None, masks_folder: str = MASKS) -> Pairs:
-    """Return the photos in `folder`/images, each with its mask.
+def pair_files(folder: Path, masks: Sequence[str] | None, masks_folder: str = MASKS) -> list[Pair]:
+    """Return the photos in `folder`/images by name, each with its mask.
 
     A mask belongs to the photo that has the same path without its suffix, or, if there is none, to
     the only photo with the same file name without suffix. Letters with accents count as equal
@@ -48,12 +39,8 @@ def pair_files(folder: Path, masks: Sequence[str] | None, masks_folder: str = MA
     Raises:
         UserError: a folder cannot be read.
     """
-    other_files: list[str] = []
-    photos_by_name = by_name(walk(folder, IMAGES, other_files))
-    if masks is None:
-        masks = list(walk(folder, masks_folder, other_files))
-    masks_by_name = by_name(masks)
-    matches = match(photos_by_name, masks_by_name)
+    photos_by_name = by_name(walk(folder, IMAGES))
+    matches = match(photos_by_name, by_name(walk(folder, masks_folder) if masks is None else masks))
     collisions = equal_but_for_case(photos_by_name)
     rows = []
     for name in sorted(photos_by_name):
@@ -61,12 +48,10 @@ def pair_files(folder: Path, masks: Sequence[str] | None, masks_folder: str = MA
         reason = rejection_reason(name, photos, own_masks, collisions)
         mask = f"{masks_folder}/{own_masks[0]}" if len(own_masks) == 1 else ""
         rows.append(Pair(name, f"{IMAGES}/{photos[0]}", mask, reason))
-    used = {path for paths in matches.values() for path in paths}
-    unused = [f"{masks_folder}/{path}" for path in masks if path not in used]
-    return Pairs(rows, sorted(unused), sorted(other_files))
+    return rows
 
 
-def walk(folder: Path, top: str, other_files: list[str]) -> Iterator[str]:
+def walk(folder: Path, top: str) -> Iterator[str]:
     """Yield the paths of the pictures in `folder`/`top`, relative to that, at any depth.
 
     The folder `top` may be a link, and so may files; hidden files are left out.
@@ -74,7 +59,6 @@ def walk(folder: Path, top: str, other_files: list[str]) -> Iterator[str]:
     Args:
         folder: a team's folder.
         top: the name of the folder in it.
-        other_files: gets the paths below `folder` of the files that are no pictures by their suffix.
 
     Raises:
         UserError: a folder cannot be read, or is a link below `top`: DVC does not follow such
@@ -98,12 +82,8 @@ def walk(folder: Path, top: str, other_files: list[str]) -> Iterator[str]:
         parent = Path(path).relative_to(folder / top).as_posix()
         prefix = "" if parent == "." else f"{parent}/"
         for name in names:
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
                 yield prefix + name
-            else:
-                other_files.append(f"{top}/{prefix}{name}")
 
 
 def by_name(paths: Iterable[str]) -> dict[str, list[str]]:

@@ -33,7 +33,7 @@ def write_pair(own: Path, name: str, mask: str | None = None) -> None:
 
 def reasons(own: Path) -> dict[str, str]:
     """Return why photos cannot be used by their names alone."""
-    return {pair.name: pair.reason for pair in pairs.pair_files(own, None).rows}
+    return {pair.name: pair.reason for pair in pairs.pair_files(own, None)}
 
 
 def listed(own: Path, target: Path) -> Path:
@@ -59,7 +59,7 @@ def test_a_mask_belongs_to_the_photo_of_its_path_or_of_its_unique_stem(tmp_path:
     write_pair(tmp_path, "a/1")
     write_pair(tmp_path, "b/1")
     write_pair(tmp_path, "b/2", mask="2")
-    by_name = {pair.name: pair.mask for pair in pairs.pair_files(tmp_path, None).rows}
+    by_name = {pair.name: pair.mask for pair in pairs.pair_files(tmp_path, None)}
     assert by_name == {"a/1": "masks/a/1.png", "b/1": "masks/b/1.png", "b/2": "masks/2.png"}
 
 
