@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from petseg.data import arrays
+from petseg.data.examples import FramedPhotos
 from petseg.evaluation.parity import Comparison, Engine
 from petseg.inference.onnx_engine import OnnxEngine
 
@@ -97,7 +98,7 @@ def main() -> None:
     else:
         print("openvino is not installed: skipped", file=sys.stderr)
     if args.only:
-        photos = np.asarray(test.photos[: args.photos])
+        photos, _ = FramedPhotos(test).read(slice(args.photos))
         print(time_engine(loaders[args.only](), photos, args.batch_size, args.target))
         return
     sizes = {name: args.onnx_model.stat().st_size for name in loaders}
@@ -119,7 +120,7 @@ def main() -> None:
                 measured.append(float(done.stdout.split()[-1]))
         probabilities = {name: np.load(path) for name, path in targets.items()}
     comparison = Comparison(list(loaders), OnnxEngine(args.onnx_model).metadata.threshold)
-    comparison.add(np.asarray(test.trimaps[: args.photos]), probabilities)
+    comparison.add(FramedPhotos(test).read(slice(args.photos))[1], probabilities)
     medians = {name: statistics.median(measured) for name, measured in rates.items()}
     print(f"{len(probabilities['onnx'])} photos, batches of {args.batch_size}")
     for row in comparison.rows(sizes):

@@ -84,7 +84,7 @@ def main() -> None:
     width, height = np.median(sides, axis=0)
     print(
         f"{len(test):,} photos, {width:.0f} × {height:.0f} pixels in the median, "
-        f"arrays of {test.size} pixels, medians of {args.rounds} rounds"
+        f"arrays of {test.frame.size} pixels, medians of {args.rounds} rounds"
     )
     for part, times in seconds.items():
         print(f"{part:<12}{statistics.median(times):6.1f} s   {min(times):.1f} to {max(times):.1f}")

@@ -41,10 +41,8 @@ class Measured:
 
 def predict(engine: OnnxEngine, test: Split) -> np.ndarray:
     """Return the probabilities of the test photos in 1/255, (n, size, size)."""
-    starts = range(0, len(test), BATCH)
-    return np.concatenate(
-        [engine.levels(np.asarray(test.photos[start : start + BATCH])) for start in starts]
-    )
+    parts = arrays.stacks(BATCH, test.photos)
+    return np.concatenate([engine.levels(photos) for _, (photos,) in parts])
 
 
 def measure(
@@ -100,7 +98,9 @@ def main() -> None:
     args = parser.parse_args()
     engine = OnnxEngine(args.model)
     with tempfile.TemporaryDirectory() as folder:
-        settings = convert.Settings(engine.metadata.image_size, 0.1, 0.1, seed=1, max_rejected=1000)
+        settings = convert.Settings(
+            "squash", engine.metadata.image_size, 0.1, 0.1, seed=1, max_rejected=1000
+        )
         convert.convert(raw.open_raw(args.archives), Path(folder), settings)
         test = arrays.load(Path(folder) / "test")
         probabilities = predict(engine, test)

@@ -23,7 +23,7 @@ from petseg.data import archives
 from petseg.data.archives import File
 
 PARAMS = """recipe: many
-preprocess: {image_size: SIZE, val_fraction: 0.1, seed: 1, max_rejected: 0}
+preprocess: {mode: squash, image_size: SIZE, val_fraction: 0.1, test_fraction: 0.1, seed: 1, max_rejected: 0}
 """
 
 

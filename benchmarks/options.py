@@ -23,7 +23,7 @@ from tabulate import tabulate
 from flows import seeds
 from flows.workspace import recipes
 from petseg import files, params
-from petseg.data import arrays, labels, quantisation
+from petseg.data import arrays, examples, labels, quantisation
 from petseg.evaluation import thresholds
 from petseg.inference import keras_engine
 from petseg.model import keras_file
@@ -64,7 +64,7 @@ def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
     """Return a model's IoU on a split with the border as foreground, and its epoch."""
     model, metadata = keras_file.load(file)
     counts = np.zeros((len(labels.CLASSES), quantisation.LEVELS), np.int64)
-    for photos, trimaps in batches.val_batches(val, 16):
+    for photos, trimaps in batches.val_batches(examples.of_split(val), 16):
         counts += thresholds.histogram(trimaps, keras_engine.levels(model, photos))
     level = quantisation.min_level(metadata.threshold)
     return round(float(thresholds.iou_by_level(counts, "foreground")[level]), 4), metadata.epoch

@@ -120,9 +120,9 @@ def loop(inputs: Inputs, count: int) -> float:
 def network(inputs: Inputs, batch: int, callers: int) -> float:
     """Return the photos per second of ONNX Runtime, called by one thread or by several at once."""
     engine = OnnxEngine(inputs.onnx_model, threads=0 if callers == 1 else 1)
-    size = engine.metadata.image_size
+    frame = engine.metadata.frame
     paths = (inputs.paths() * batch)[: max(batch, THREADS)]
-    pixels = np.stack([photos.decode_photo(path.read_bytes(), size).pixels for path in paths])
+    pixels = np.stack([photos.decode_photo(path.read_bytes(), frame).pixels for path in paths])
 
     def call(number: int) -> int:
         rows = np.arange(number, number + batch) % len(pixels)

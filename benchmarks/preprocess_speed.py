@@ -75,7 +75,7 @@ def run_stage(folder: Path, size: int) -> float:
     """Return the photos per second of the stage."""
     with tempfile.TemporaryDirectory() as target:
         start = time.perf_counter()
-        settings = convert.Settings(size, 0.1, 0.1, seed=1, max_rejected=1000)
+        settings = convert.Settings("squash", size, 0.1, 0.1, seed=1, max_rejected=1000)
         convert.convert(raw.open_raw(folder), Path(target), settings)
         seconds = time.perf_counter() - start
         photos = sum(len(arrays.read_index(Path(target) / split)) for split in splits.SPLITS)

@@ -55,6 +55,8 @@ def photos_per_second(step: Callable[[int], object]) -> float:
 def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "float32") -> float:
     """Return the photos per second of the project's step, on its batches or always on one batch."""
     from petseg.data.arrays import Photo, Split
+    from petseg.data.examples import FramedPhotos
+    from petseg.data.frame import Frame
     from petseg.model import backend
 
     backend.start(0, precision)
@@ -64,7 +66,7 @@ def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "fl
 
     photos, trimaps = random_data(WARM_UP + STEPS)
     index = [Photo(str(n), "a", "cat", SIZE, SIZE, "", "") for n in range(len(photos))]
-    split = Split(photos, trimaps, index)
+    examples = FramedPhotos(Split(photos, trimaps, index, Frame("squash", SIZE)))
     settings = TrainParams(
         encoder="plain",
         input_scale=1,
@@ -89,7 +91,7 @@ def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "fl
     model = unet.build(SIZE, BASE, DEPTH, "plain")
     groups = step.make_optimizers(model, settings, len(photos))
     run_step = step.make_step(model, "bce", "foreground", groups)
-    photo_batches = batches.prefetch(batches.train_batches(split, settings, 1))
+    photo_batches = batches.prefetch(batches.train_batches(examples, settings, 1))
     if resident:
         batch = next(photo_batches)
         photo_batches.close()

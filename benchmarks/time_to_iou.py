@@ -61,7 +61,7 @@ def train_example(train: Split, val: Split) -> tuple[float, float]:
     import keras
 
     keras.utils.set_random_seed(0)
-    model = build_network(train.size)
+    model = build_network(train.frame.size)
     model.compile(keras.optimizers.Adam(1e-4), loss="binary_crossentropy")
     (x, y), (val_photos, val_masks) = as_floats(train), as_floats(val)
     seconds, iou = 0.0, 0.0

@@ -9,7 +9,6 @@ calibration, confidence, confusion, suspects, history, photos, rejected, export.
 import shutil
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
@@ -39,9 +38,7 @@ def main() -> None:
     )
     settings = params.load(Params, "evaluate")
     test = arrays.load(paths.arrays / "test")
-    probabilities = np.load(
-        paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
-    )
+    probabilities = arrays.load_probabilities(paths.predictions / "probabilities.npy", test)
     metadata = OnnxEngine(paths.export / "model.onnx").metadata
     paths.reports.mkdir(parents=True, exist_ok=True)
     tables.write_reports(

@@ -3,7 +3,8 @@
 Reads: MODEL/model.keras, ARRAYS/test, ARRAYS/val.
 Writes: EXPORT/model.onnx, which everything that predicts reads; EXPORT/model-int8.onnx, the same
 network in 8 bits; EXPORT/parity.csv, both held against Keras on the test split;
-PREDICTIONS/probabilities.npy (n, size, size), uint8 in 1/255, what model.onnx gives for it.
+PREDICTIONS/probabilities.npy, uint8 in 1/255, what model.onnx gives for it: (n, size, size), or one
+number for each pixel of the photos if they keep their size.
 """
 
 from functools import partial
@@ -13,10 +14,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
 from petseg import command, files, params
-from petseg.data import arrays, quantisation
+from petseg.data import arrays, examples, quantisation
+from petseg.data.frame import Mode
 from petseg.errors import UserError
 from petseg.evaluation import parity
 from petseg.evaluation.parity import Comparison, Engine, EngineRow
+from petseg.inference import tiles
 from petseg.inference.onnx_engine import OnnxEngine, Refinement
 from petseg.model import backend
 
@@ -52,34 +55,56 @@ def main() -> None:
 
     keras_path = paths.model / "model.keras"
     model, metadata = keras_file.load(keras_path)
-    if metadata.image_size != test.size:
+    if metadata.frame != test.frame:
         raise UserError(
-            f"{paths.model} takes {metadata.image_size} pixels, {paths.arrays} has {test.size}; "
-            "run `dvc repro train`"
+            f"{paths.model} takes {metadata.mode} of {metadata.image_size} pixels, {paths.arrays} "
+            f"has {test.frame.mode} of {test.frame.size}; run `dvc repro train`"
         )
+    check_refinement(settings.refinement, metadata.mode)
     for folder in (paths.export, paths.predictions):
         folder.mkdir(parents=True, exist_ok=True)
     model = export.in_float32(model)
     onnx_path, int8_path = paths.export / "model.onnx", paths.export / "model-int8.onnx"
     export.write(model, metadata, settings.refinement, settings.foreground, onnx_path)
-    calibration = arrays.spread_rows(val, settings.calibration_photos)
-    int8.write(onnx_path, val.photos[calibration], int8_path)
+    val_examples = examples.of_split(val)
+    calibration = examples.spread_rows(val_examples, settings.calibration_photos)
+    int8.write(onnx_path, val_examples.read(calibration)[0], int8_path)
 
     engines: dict[str, Engine] = {
         KERAS: partial(keras_engine.probabilities, model),
         ONNX: OnnxEngine(onnx_path).probabilities,
         INT8: OnnxEngine(int8_path).probabilities,
     }
+    if metadata.mode == "tiles":
+        engines = {
+            name: partial(
+                tiles.probabilities_of_all, engine, metadata.image_size, settings.batch_size
+            )
+            for name, engine in engines.items()
+        }
     comparison = Comparison(list(engines), metadata.threshold)
-    target, size = paths.predictions / "probabilities.npy", test.size
-    with arrays.RowWriter(target, (size, size)) as writer:
-        for batch in parity.predict(engines, test, settings.batch_size):
-            comparison.add(test.trimaps[writer.rows : writer.rows + len(batch[ONNX])], batch)
+    target = paths.predictions / "probabilities.npy"
+    with arrays.RowWriter(target, test.frame.row_shape()) as writer:
+        for trimaps, batch in parity.predict(engines, test, settings.batch_size):
+            comparison.add(trimaps, batch)
             writer.extend(quantisation.quantise(batch[ONNX]))
     sizes = {KERAS: keras_path, ONNX: onnx_path, INT8: int8_path}
     table = comparison.rows({name: path.stat().st_size for name, path in sizes.items()})
     check_parity({row.engine: row for row in table})
     files.write_rows(paths.export / "parity.csv", EngineRow, table)
+
+
+def check_refinement(refinement: Refinement, mode: Mode) -> None:
+    """Refuse to refine masks that have the photos' own size already.
+
+    Raises:
+        UserError: they have, and would be refined.
+    """
+    if mode == "tiles" and refinement != "none":
+        raise UserError(
+            f"{params.origin()}: export.refinement is {refinement}; allowed with preprocess.mode "
+            "tiles, whose masks have the photos' own size: none"
+        )
 
 
 def check_parity(rows: dict[str, EngineRow]) -> None:

@@ -10,7 +10,6 @@ All of them depend on these files and the parameters only: equal inputs give equ
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
@@ -39,9 +38,7 @@ def main() -> None:
     )
     settings = params.load(Params, "report")
     test = arrays.load(paths.arrays / "test")
-    probabilities = np.load(
-        paths.predictions / "probabilities.npy", mmap_mode="r", allow_pickle=False
-    )
+    probabilities = arrays.load_probabilities(paths.predictions / "probabilities.npy", test)
     tables = content.read_tables(paths.reports)
     shared = content.shared_content(paths.reports, tables)
     figures, snapshots = paths.reports / "figures", paths.model / "snapshots.npz"

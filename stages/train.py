@@ -10,7 +10,7 @@ STATE, from which a killed training resumes.
 from dataclasses import asdict
 
 from petseg import command, params
-from petseg.data import arrays
+from petseg.data import arrays, examples
 from petseg.model import backend
 from petseg.training import checkpoint, fit, provenance
 from petseg.training.settings import TrainParams, check_classes, check_network
@@ -27,13 +27,18 @@ def main() -> None:
         origins="folder for when and where models were trained, outside DVC's outputs",
     )
     settings, recipe = params.load(TrainParams, "train"), params.active_recipe()
-    train, val = arrays.load(paths.arrays / "train"), arrays.load(paths.arrays / "val")
-    check_network(train.size, settings, params.origin())
-    for name, split in (("train", train), ("val", val)):
+    splits = {name: arrays.load(paths.arrays / name) for name in ("train", "val")}
+    check_network(splits["train"].frame, settings, params.origin())
+    for name, split in splits.items():
         check_classes(split, settings.border, paths.arrays / name)
+    train, val = (examples.of_split(split) for split in splits.values())
     paths.log.parent.mkdir(parents=True, exist_ok=True)
     key = checkpoint.key(
-        asdict(settings), recipe, fit.data_hash(train, val), train.size, fit.library_versions()
+        asdict(settings),
+        recipe,
+        fit.data_hash(train, val),
+        train.frame.size,
+        fit.library_versions(),
     )
     state_file = paths.state / f"{key}.npz"
     model, state = fit.train_model(settings, recipe, train, val, state_file, paths.log)

@@ -33,7 +33,7 @@ PARTS = (
 Run = Callable[..., str]
 DEMO = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
 SECTIONS = f"""{DEMO}
-preprocess: {{image_size: 32, val_fraction: 0.2, test_fraction: 0.2, seed: 3, max_rejected: 0}}
+preprocess: {{mode: squash, image_size: 32, val_fraction: 0.2, test_fraction: 0.2, seed: 3, max_rejected: 0}}
 train:
   encoder: plain
   input_scale: 1

@@ -14,7 +14,7 @@ from petseg.data import arrays, convert, folder_source, raw, splits
 from petseg.data.archives import ArchivedPhotos
 
 REAL = os.environ.get("PETSEG_REAL_ORIGINALS", "")
-SETTINGS = convert.Settings(128, 0.1, 0.2, seed=1, max_rejected=20)
+SETTINGS = convert.Settings("squash", 128, 0.1, 0.2, seed=1, max_rejected=20)
 
 
 def unpack(source: Path, converted: Path, own: Path) -> None:

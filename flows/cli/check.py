@@ -55,9 +55,9 @@ def check(
     if not no_estimate:
         from petseg.training import estimate
 
-        train, val = (len(report.names_in(split)) for split in ("train", "val"))
-        size = settings.image_size
-        measured = estimate.measure_in_process(sections["train"], size, train, val, source)
+        train, val = (report.examples(split, settings.frame) for split in ("train", "val"))
+        frame = settings.frame
+        measured = estimate.measure_in_process(sections["train"], frame, train, val, source)
         print(f"training by {source}: {estimate.describe(measured)}")
     return 0
 

@@ -83,6 +83,9 @@ class ModelAnswer(BaseModel):
     sha256: str = Field(description="Of the model's file.")
     software: str = Field(description="Name and version of this program.")
     image_size: int = Field(description="The side of the network's square input in pixels.")
+    mode: str = Field(
+        description="How a photo becomes that square: it is squashed, padded, or cut into tiles."
+    )
     threshold: float = Field(
         description="The smallest probability with which a pixel is foreground."
     )

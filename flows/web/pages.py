@@ -83,6 +83,7 @@ def settings(segmenter: Segmenter, limits: Limits) -> dict[str, Any]:
         "foreground": metadata.foreground,
         "recipe": metadata.recipe,
         "image_size": metadata.image_size,
+        "mode": metadata.mode,
         "software": outputs.software(),
         "model": segmenter.engine.sha256,
     }

@@ -10,6 +10,7 @@ from dvc.config import Config
 from jaxtyping import Bool, UInt8
 
 from petseg.data import quantisation
+from petseg.data.arrays import PHOTOS
 from petseg.files import parse_csv
 from petseg.report import overlays
 from petseg.review.compare import PhotoRegression, Review
@@ -81,13 +82,21 @@ def rows(side: Results, path: str, names: Sequence[str]) -> list[UInt8[np.ndarra
     config = {section: values for section, values in Config.from_cwd().items() if values}
     files = DVCFileSystem(rev=side.commit or None, config=config)
     with files.open(f"{TEST}/index.csv", "r") as index:
-        row_by_name = {line["name"]: row for row, line in enumerate(parse_csv(index.read()))}
+        index_rows = list(parse_csv(index.read()))
+    row_by_name = {line["name"]: row for row, line in enumerate(index_rows)}
     arrays = []
     with files.open(path) as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        start, size = file.tell(), int(np.prod(shape[1:])) * dtype.itemsize
-        for name in names:
-            file.seek(start + row_by_name[name] * size)
-            arrays.append(np.frombuffer(file.read(size), dtype).reshape(shape[1:]))
+        start = file.tell()
+        channels = shape[len(shape) - path.endswith(PHOTOS) :]
+        if len(shape) - len(channels) == 1:  # one picture after another, each with its own size
+            shapes = [(int(line["height"]), int(line["width"]), *channels) for line in index_rows]
+        else:
+            shapes = [shape[1:]] * len(index_rows)
+        offsets = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
+        for row in (row_by_name[name] for name in names):
+            file.seek(start + offsets[row])
+            data = file.read(int(offsets[row + 1] - offsets[row]))
+            arrays.append(np.frombuffer(data, dtype).reshape(shapes[row]))
     return arrays

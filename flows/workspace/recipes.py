@@ -326,7 +326,7 @@ def checked(name: str | None) -> tuple[str, dict[str, Any]]:
         stage: params.check(schema, source, stage, document[stage])
         for stage, schema in stages.items()
     }
-    check_network(sections["preprocess"].image_size, sections["train"], source)
+    check_network(sections["preprocess"].frame, sections["train"], source)
     gate.limits(source, document)
     return source, sections
 

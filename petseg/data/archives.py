@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from tqdm.utils import CallbackIOWrapper
 
 from petseg import progress
+from petseg.data.frame import Frame
 from petseg.data.listing import ListedPhoto, Member
 from petseg.data.photos import Picture, decode_full_trimap, decode_trimap
 from petseg.errors import UserError
@@ -245,9 +246,9 @@ class ArchivedPhotos:
         for path, data in read_members(archive, names_by_path.__contains__):
             yield Member(names_by_path[path], f"{archive}: {path}", partial(bytes, data))
 
-    def decode_mask(self, data: bytes, size: int) -> Picture:
-        """Return a trimap resized to (size, size); raises as `photos.decode_trimap`."""
-        return decode_trimap(data, size)
+    def decode_mask(self, data: bytes, frame: Frame) -> Picture:
+        """Return a trimap in its frame; raises as `photos.decode_trimap`."""
+        return decode_trimap(data, frame)
 
     def decode_full_mask(self, data: bytes) -> UInt8[np.ndarray, "height width"]:
         """Return a trimap at its own size; raises as `photos.decode_trimap`."""

@@ -1,17 +1,73 @@
-"""The memory-mapped arrays of one split and the index that names their rows."""
+"""The memory-mapped arrays of one split and the index that names their photos."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
 
 from petseg import files
+from petseg.data.frame import Frame
 from petseg.errors import UserError
 
+CHUNK = 256  # pictures read at a time
 BUFFER = 1 << 20  # bytes collected in memory before they are written
-PHOTOS, TRIMAPS, INDEX = "photos.npy", "trimaps.npy", "index.csv"
+PHOTOS, TRIMAPS, INDEX, FRAME = "photos.npy", "trimaps.npy", "index.csv", "frame.json"
+Sizes = Sequence[tuple[int, int]]  # height and width of pictures in pixels
+Stack = UInt8[np.ndarray, "n height width *channels"]
+
+
+class Pictures:
+    """Pictures of different sizes, one after another in one array of pixels."""
+
+    def __init__(self, pixels: UInt8[np.ndarray, "pixels *channels"], sizes: Sizes) -> None:
+        self.pixels, self.sizes = pixels, sizes
+        self.ends = np.cumsum([0, *(height * width for height, width in sizes)])
+        if self.ends[-1] != len(pixels):
+            raise ValueError(f"{len(pixels):,} pixels instead of {self.ends[-1]:,}")
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, row: int) -> UInt8[np.ndarray, "height width *channels"]:
+        pixels = self.pixels[self.ends[row] : self.ends[row + 1]]
+        return pixels.reshape(*self.sizes[row], *self.pixels.shape[1:])
+
+
+PictureArray: TypeAlias = Stack | Pictures
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A .npy file of pictures that a `RowWriter` wrote, read some of them at a time."""
+
+    path: Path
+    frame: Frame
+    sizes: Sizes  # of the pictures before they were resized
+
+    def open(self) -> PictureArray:
+        """Return the pictures, memory-mapped.
+
+        Raises:
+            OSError: the file is missing or cannot be read.
+            ValueError: it is no such file, or its pictures have other sizes.
+        """
+        pixels = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return Pictures(pixels, self.sizes) if self.frame.mode == "tiles" else pixels
+
+    def chunks(self, rows: list[int]) -> Iterator[Stack]:
+        """Yield these pictures in this order, some at a time, or one if each has its own size."""
+        for start in range(0, len(rows), CHUNK):
+            # The file is mapped again for every chunk: pages that have been read count as memory
+            # of this process until they are unmapped.
+            pictures, chunk = self.open(), rows[start : start + CHUNK]
+            if isinstance(pictures, Pictures):
+                yield from (pictures[row][None] for row in chunk)
+            else:
+                yield pictures[chunk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +92,10 @@ class Photo:
 class Split:
     """One split: its photos and trimaps, memory-mapped, and its index in the same order."""
 
-    photos: UInt8[np.ndarray, "n size size 3"]  # RGB
-    trimaps: UInt8[np.ndarray, "n size size"]  # 1 foreground, 2 background, 3 border
+    photos: PictureArray  # RGB; (n, size, size, 3) unless photos keep their size
+    trimaps: PictureArray  # see petseg.data.labels; (n, size, size) unless photos keep their size
     index: list[Photo]
-
-    @property
-    def size(self) -> int:
-        """The width and height of the resized photos in pixels."""
-        return int(self.photos.shape[1])
+    frame: Frame
 
     def __len__(self) -> int:
         return len(self.index)
@@ -56,17 +108,58 @@ def load(folder: Path) -> Split:
         UserError: a file is missing, or the arrays and the index differ in length.
     """
     try:
-        photos, trimaps = (
-            np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in (PHOTOS, TRIMAPS)
-        )
         index = read_index(folder)
+        frame = Frame(**files.read_json(folder / FRAME))
+        photos, trimaps = (
+            PictureFile(folder / name, frame, sizes(index)).open() for name in (PHOTOS, TRIMAPS)
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: {error}; run `dvc repro preprocess`") from error
     if not len(photos) == len(trimaps) == len(index):
         raise UserError(
             f"{folder}: {len(photos)} photos, {len(trimaps)} trimaps, {len(index)} names; run `dvc repro -f preprocess`"
         )
-    return Split(photos, trimaps, index)
+    return Split(photos, trimaps, index, frame)
+
+
+def load_probabilities(path: Path, test: Split) -> PictureArray:
+    """Return the probabilities of a split's photos, in 1/255, memory-mapped, in its order.
+
+    Raises:
+        UserError: the file is missing, or does not belong to the split.
+    """
+    try:
+        probabilities = PictureFile(path, test.frame, sizes(test.index)).open()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {error}; run `dvc repro export`") from error
+    if len(probabilities) != len(test):
+        raise UserError(
+            f"{path} has {len(probabilities)} photos, the test split {len(test)}; "
+            "run `dvc repro -f export`"
+        )
+    return probabilities
+
+
+def sizes(index: Sequence[Photo]) -> Sizes:
+    """Return the height and width of every photo as it was before it was resized."""
+    return [(photo.height, photo.width) for photo in index]
+
+
+def stacks(count: int, *columns: PictureArray) -> Iterator[tuple[slice, tuple[Stack, ...]]]:
+    """Yield the rows of several arrays together, at most `count` of them at a time.
+
+    Pictures that have sizes of their own come one at a time, so that each stack is an array.
+    """
+    step = 1 if any(isinstance(column, Pictures) for column in columns) else count
+    for start in range(0, len(columns[0]), step):
+        rows = slice(start, start + step)
+        yield (
+            rows,
+            tuple(
+                column[start][None] if isinstance(column, Pictures) else np.asarray(column[rows])
+                for column in columns
+            ),
+        )
 
 
 def spread_rows(split: Split, count: int) -> list[int]:
@@ -81,9 +174,10 @@ def read_index(folder: Path) -> list[Photo]:
 
 
 class RowWriter:
-    """Writes a .npy file row by row, without being given the number of rows.
+    """Writes pictures to a .npy file one after another, without being given their number.
 
-    numpy pads the header, so it has room for the number of rows, which is written last.
+    A row of the array is a picture, or a pixel if pictures have sizes of their own. numpy pads the
+    header, so it has room for the number of rows, which is written last.
     """
 
     def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
@@ -91,14 +185,11 @@ class RowWriter:
         self.file = path.open("wb", buffering=BUFFER)
         self._write_header()
 
-    def append(self, row: UInt8[np.ndarray, "..."]) -> None:
-        """Write one row of the shape given to the constructor."""
-        self.extend(row[None])
-
-    def extend(self, rows: UInt8[np.ndarray, "n ..."]) -> None:
-        """Write several rows of the shape given to the constructor."""
-        assert rows.shape[1:] == self.row_shape
-        assert rows.dtype == np.uint8
+    def extend(self, pictures: UInt8[np.ndarray, "..."]) -> None:
+        """Write a picture, or several: as many rows of the shape given to the constructor."""
+        assert pictures.dtype == np.uint8
+        rows = pictures.reshape(-1, *self.row_shape)
+        assert pictures.shape[pictures.ndim - len(self.row_shape) :] == self.row_shape
         self.file.write(rows.tobytes())
         self.rows += len(rows)
 

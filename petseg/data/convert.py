@@ -2,23 +2,23 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
 from petseg import files
 from petseg.data import arrays, near_duplicates, photos, splits, summary
+from petseg.data.arrays import PictureFile
 from petseg.data.decode import DecodeResult, decode_all
+from petseg.data.frame import Frame, Mode
 from petseg.data.listing import ListedPhoto, RawData
 from petseg.errors import UserError
 
-CHUNK = 256  # photos or masks copied at a time
 TEMPORARY_PHOTOS, TEMPORARY_MASKS = "all-photos.npy", "all-masks.npy"
 
 
@@ -26,7 +26,8 @@ TEMPORARY_PHOTOS, TEMPORARY_MASKS = "all-photos.npy", "all-masks.npy"
 class Settings:
     """How photos are converted: `preprocess` in params.yaml."""
 
-    # side in pixels of the square to which every photo is resized
+    mode: Mode  # how a photo of any shape becomes the network's square input
+    # side of that square in pixels
     image_size: Annotated[int, Field(ge=16, le=1024)]
     # share of the photos that are not tested on which validate
     val_fraction: Annotated[float, Field(gt=0, lt=1)]
@@ -34,6 +35,11 @@ class Settings:
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Annotated[int, Field(ge=0)]  # decides which photos validate, and test
     max_rejected: Annotated[int, Field(ge=0)]  # how many listed photos may be unusable
+
+    @property
+    def frame(self) -> Frame:
+        """The network's input, and how photos are brought to it."""
+        return Frame(self.mode, self.image_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +64,37 @@ class Mask:
 
 @dataclass
 class Decoded:
-    """The usable photos in the order of their rows in the arrays of all photos."""
+    """The usable photos in the order of their rows in the array of all photos."""
 
+    photos: PictureFile  # of the usable photos
+    masks: PictureFile  # of all readable masks
     index: list[arrays.Photo] = field(default_factory=list)
-    mask_rows: list[int] = field(default_factory=list)
+    mask_rows: list[int] = field(default_factory=list)  # in the array of masks, for each photo
     reasons: dict[str, str] = field(default_factory=dict)  # of the others, by name
 
 
-def decode_masks(data: RawData, names: Collection[str], size: int, pixels: Path) -> dict[str, Mask]:
-    """Decode the masks of these photos.
+def decode_masks(
+    data: RawData, names: Collection[str], frame: Frame, path: Path
+) -> tuple[dict[str, Mask], PictureFile]:
+    """Decode the masks of these photos; return them by name, and the file of the readable ones.
 
     Args:
         data: the photos and masks.
         names: the photos.
-        size: width and height in pixels to which masks are resized.
-        pixels: the .npy file to write, (number of readable masks, size, size) uint8.
+        frame: what masks are resized to.
+        path: the .npy file to write.
     """
-    masks = {}
-    with arrays.RowWriter(pixels, (size, size)) as writer:
-        for result in decode_all(data.decode_mask, size, data.masks(names)):
+    masks: dict[str, Mask] = {}
+    sizes: list[tuple[int, int]] = []
+    with arrays.RowWriter(path, frame.row_shape()) as writer:
+        for result in decode_all(data.decode_mask, frame, data.masks(names)):
             picture = result.picture
             width, height = (picture.width, picture.height) if picture else (0, 0)
-            masks[result.name] = Mask(writer.rows, width, height, result.digest, result.reason)
+            masks[result.name] = Mask(len(sizes), width, height, result.digest, result.reason)
             if picture:
-                writer.append(picture.pixels)
-    return masks
+                writer.extend(picture.pixels)
+                sizes.append((height, width))
+    return masks, PictureFile(path, frame, sizes)
 
 
 def rejection_reason(photo: DecodeResult, mask: Mask | None) -> str:
@@ -104,8 +116,8 @@ def decode_photos(
     data: RawData,
     listed: Mapping[str, ListedPhoto],
     masks: Mapping[str, Mask],
-    size: int,
-    pixels: Path,
+    mask_file: PictureFile,
+    path: Path,
 ) -> Decoded:
     """Decode the listed photos, and find those that can be used.
 
@@ -113,18 +125,24 @@ def decode_photos(
         data: the photos and masks.
         listed: the photos by name.
         masks: their masks by name.
-        size: width and height in pixels to which photos are resized.
-        pixels: the .npy file to write, (number of usable photos, size, size, 3) uint8.
+        mask_file: the pixels of the masks.
+        path: the .npy file to write.
     """
-    decoded = Decoded(reasons=dict.fromkeys(listed, f"not in {data.place}"))
-    with arrays.RowWriter(pixels, (size, size, 3)) as writer:
-        for photo in decode_all(photos.decode_photo, size, data.photos(listed)):
+    frame, sizes = mask_file.frame, list[tuple[int, int]]()
+    decoded = Decoded(
+        PictureFile(path, frame, sizes),
+        mask_file,
+        reasons=dict.fromkeys(listed, f"not in {data.place}"),
+    )
+    with arrays.RowWriter(path, frame.row_shape(3)) as writer:
+        for photo in decode_all(photos.decode_photo, frame, data.photos(listed)):
             mask, picture = masks.get(photo.name), photo.picture
             decoded.reasons[photo.name] = rejection_reason(photo, mask)
             if decoded.reasons[photo.name] or not (picture and mask):
                 continue
             del decoded.reasons[photo.name]
-            writer.append(picture.pixels)
+            writer.extend(picture.pixels)
+            sizes.append((picture.height, picture.width))
             decoded.mask_rows.append(mask.row)
             decoded.index.append(index_row(listed[photo.name], photo, picture, mask))
     return decoded
@@ -139,49 +157,41 @@ def index_row(
     return arrays.Photo(row.name, row.group, row.subgroup, *size, sha256, picture.traits)
 
 
-def chunks(source: Path, rows: list[int]) -> Iterator[UInt8[np.ndarray, "n ..."]]:
-    """Yield these rows of a .npy file, some at a time."""
-    for start in range(0, len(rows), CHUNK):
-        # The file is mapped again for every chunk: pages that have been read count as memory
-        # of this process until they are unmapped.
-        yield np.load(source, mmap_mode="r", allow_pickle=False)[rows[start : start + CHUNK]]
-
-
 def copy_rows(
-    source: Path,
+    source: PictureFile,
     rows: list[int],
     path: Path,
-    follow: Callable[[UInt8[np.ndarray, "n ..."]], None] | None = None,
+    follow: Callable[[arrays.Stack], None] | None = None,
 ) -> None:
-    """Write these rows of a .npy file to another one; `follow` is called with some at a time."""
-    shape = np.load(source, mmap_mode="r", allow_pickle=False).shape[1:]
-    with arrays.RowWriter(path, shape) as writer:
-        for pixels in chunks(source, rows):
+    """Write these pictures of a file to another one; `follow` is called with some at a time."""
+    channels = (3,) if path.name == arrays.PHOTOS else ()
+    with arrays.RowWriter(path, source.frame.row_shape(*channels)) as writer:
+        for pixels in source.chunks(rows):
             writer.extend(pixels)
             if follow:
                 follow(pixels)
 
 
 def assign_splits(
-    listed: list[ListedPhoto], decoded: Decoded, pixels: Path, settings: Settings
+    listed: list[ListedPhoto], decoded: Decoded, settings: Settings
 ) -> dict[str, str]:
     """Return the split of every listed name: the official one, or one that is drawn by seed."""
     if any(row.split == splits.TRAINVAL for row in listed):
         return splits.divide_trainval(listed, settings.val_fraction, settings.seed)
     return splits.draw_splits(
-        candidates(listed, look_alike_numbers(decoded, pixels)),
+        candidates(listed, look_alike_numbers(decoded)),
         test_fraction=settings.test_fraction,
         val_fraction=settings.val_fraction,
         seed=settings.seed,
     )
 
 
-def look_alike_numbers(decoded: Decoded, pixels: Path) -> dict[str, int]:
+def look_alike_numbers(decoded: Decoded) -> dict[str, int]:
     """Return a number for each usable photo by name; photos that look alike have the same one."""
     if not decoded.index:
         return {}
     rows = list(range(len(decoded.index)))
-    parts = [near_duplicates.hashes(part) for part in chunks(pixels, rows)]
+    parts = [near_duplicates.hashes(part) for part in decoded.photos.chunks(rows)]
     hashes, contrast = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     numbers = near_duplicates.clusters(hashes, contrast).tolist()
     return {photo.name: number for photo, number in zip(decoded.index, numbers, strict=True)}
@@ -211,23 +221,20 @@ def write_splits(
             row for row, photo in enumerate(decoded.index) if split_by_name[photo.name] == split
         ]
         index[split], pixels[split] = [decoded.index[row] for row in rows], summary.PixelCounter()
-        copy_rows(target / TEMPORARY_PHOTOS, rows, folder / arrays.PHOTOS)
+        copy_rows(decoded.photos, rows, folder / arrays.PHOTOS)
         mask_rows = [decoded.mask_rows[row] for row in rows]
-        copy_rows(target / TEMPORARY_MASKS, mask_rows, folder / arrays.TRIMAPS, pixels[split].add)
+        copy_rows(decoded.masks, mask_rows, folder / arrays.TRIMAPS, pixels[split].add)
+        files.write_json(folder / arrays.FRAME, asdict(decoded.photos.frame))
         files.write_rows(folder / arrays.INDEX, arrays.Photo, index[split])
     return index, pixels
 
 
 def decode(data: RawData, rows: list[ListedPhoto], target: Path, settings: Settings) -> Decoded:
-    """Decode every listed photo with its mask; write those that can be used to two arrays.
-
-    The arrays are `TEMPORARY_PHOTOS` and `TEMPORARY_MASKS` in `target`.
-    """
+    """Decode every listed photo with its mask; write those that can be used to files in `target`."""
     listed = {row.name: row for row in rows}
     usable = {name: row for name, row in listed.items() if not row.reason}
-    size = settings.image_size
-    masks = decode_masks(data, usable, size, target / TEMPORARY_MASKS)
-    decoded = decode_photos(data, usable, masks, size, target / TEMPORARY_PHOTOS)
+    masks, mask_file = decode_masks(data, usable, settings.frame, target / TEMPORARY_MASKS)
+    decoded = decode_photos(data, usable, masks, mask_file, target / TEMPORARY_PHOTOS)
     decoded.reasons |= {name: row.reason for name, row in listed.items() if row.reason}
     return decoded
 
@@ -243,7 +250,7 @@ def convert(data: RawData, target: Path, settings: Settings) -> None:
     start = time.perf_counter()
     listed = data.listed()
     decoded = decode(data, listed, target, settings)
-    split_by_name = assign_splits(listed, decoded, target / TEMPORARY_PHOTOS, settings)
+    split_by_name = assign_splits(listed, decoded, settings)
     rejected = [
         RejectedPhoto(name, split_by_name.get(name, ""), reason)
         for name, reason in sorted(decoded.reasons.items())
@@ -251,8 +258,8 @@ def convert(data: RawData, target: Path, settings: Settings) -> None:
     check_rejected(decoded.reasons, settings.max_rejected)
     index, pixels = write_splits(target, decoded, split_by_name)
     check_splits(index)
-    for name in (TEMPORARY_PHOTOS, TEMPORARY_MASKS):
-        (target / name).unlink()
+    for temporary in (decoded.photos, decoded.masks):
+        temporary.path.unlink()
     files.write_rows(target / "rejected.csv", RejectedPhoto, rejected)
     reasons = list(decoded.reasons.values())
     files.write_json(

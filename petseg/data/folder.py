@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from petseg import files, parallel, progress
 from petseg.data import mask_formats
+from petseg.data.frame import Frame
 from petseg.data.listing import ListedPhoto, Member
 from petseg.data.mask_formats import MaskFormat
 from petseg.data.pairs import Pair
@@ -141,9 +142,9 @@ class FolderPhotos:
             path = self.folder / row.photo
             yield Member(name, str(path), path.read_bytes, row.photo_sha256)
 
-    def decode_mask(self, data: bytes, size: int) -> Picture:
-        """Return a mask's labels resized to (size, size); raises as `mask_formats.decode_mask`."""
-        return mask_formats.decode_mask(data, size, self.format)
+    def decode_mask(self, data: bytes, frame: Frame) -> Picture:
+        """Return a mask's labels in its frame; raises as `mask_formats.decode_mask`."""
+        return mask_formats.decode_mask(data, frame, self.format)
 
     def decode_full_mask(self, data: bytes) -> UInt8[np.ndarray, "height width"]:
         """Return a mask's labels at its own size; raises as `mask_formats.decode_labels`."""

@@ -9,6 +9,7 @@ from petseg import files, parallel, progress
 from petseg.data import arrays, convert, folder_source, labels, mask_values, splits
 from petseg.data.convert import Decoded
 from petseg.data.folder import SOURCE, FolderPhotos
+from petseg.data.frame import Frame
 from petseg.data.listing import ListedPhoto, Member
 from petseg.data.mask_settings import Masks
 from petseg.data.mask_values import Value
@@ -27,7 +28,6 @@ class FolderReport:
     listed: list[ListedPhoto]
     reasons: dict[str, str]  # why photos cannot be used, by name
     index: list[arrays.Photo]  # of the usable photos, in the order of the arrays
-    mask_rows: list[int]  # of the usable photos in the array of masks
     split_by_name: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, list[str]] = field(default_factory=dict)  # names to look at, by kind
     refusals: list[str] = field(default_factory=list)  # why the stages would refuse the folder
@@ -44,6 +44,13 @@ class FolderReport:
     def names_in(self, split: str) -> list[str]:
         """Return the names of the usable photos of a split."""
         return [row.name for row in self.index if self.split_by_name.get(row.name) == split]
+
+    def examples(self, split: str, frame: Frame) -> int:
+        """Return how many photos a split has, or how many tiles that cover them."""
+        photos = [row for row in self.index if self.split_by_name.get(row.name) == split]
+        if frame.mode != "tiles":
+            return len(photos)
+        return sum(-(-row.width // frame.size) * -(-row.height // frame.size) for row in photos)
 
 
 def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) -> FolderReport:
@@ -63,20 +70,17 @@ def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) 
     data = FolderPhotos(work)
     listed = data.listed()
     decoded = convert.decode(data, listed, work, settings)
-    report = FolderReport(listed, decoded.reasons, decoded.index, decoded.mask_rows)
+    report = FolderReport(listed, decoded.reasons, decoded.index)
     report.values = count_values(data, listed)
-    report.refusals = list(refusals(report, decoded, work, settings))
-    report.remarks = remarks(report, work / convert.TEMPORARY_MASKS)
+    report.refusals = list(refusals(report, decoded, settings))
+    report.remarks = remarks(report, decoded)
     return report
 
 
-def refusals(
-    report: FolderReport, decoded: Decoded, work: Path, settings: convert.Settings
-) -> Iterator[str]:
+def refusals(report: FolderReport, decoded: Decoded, settings: convert.Settings) -> Iterator[str]:
     """Yield why the stages would refuse the photos; set their splits."""
-    pixels = work / convert.TEMPORARY_PHOTOS
     try:
-        report.split_by_name = convert.assign_splits(report.listed, decoded, pixels, settings)
+        report.split_by_name = convert.assign_splits(report.listed, decoded, settings)
         index = {
             split: [row for row in report.index if report.split_by_name[row.name] == split]
             for split in splits.SPLITS
@@ -109,18 +113,14 @@ def values_of(mask: Member) -> Counter[Value]:
         return Counter()
 
 
-def remarks(report: FolderReport, masks: Path) -> dict[str, list[str]]:
+def remarks(report: FolderReport, decoded: Decoded) -> dict[str, list[str]]:
     """Return the names of usable photos that a person should look at, by kind."""
     kinds: dict[str, list[str]] = {EMPTY: [], FULL: [], SMALL: []}
-    rows = report.mask_rows
-    parts = convert.chunks(masks, rows)
-    starts = range(0, len(rows), convert.CHUNK)
-    for start, pixels in zip(starts, parts, strict=True):
-        photos = report.index[start : start + convert.CHUNK]
-        for photo, mask in zip(photos, pixels, strict=True):
-            if not labels.is_foreground(mask).any():
-                kinds[EMPTY].append(photo.name)
-            elif not (mask == labels.BACKGROUND).any():
-                kinds[FULL].append(photo.name)
+    masks = (mask for chunk in decoded.masks.chunks(decoded.mask_rows) for mask in chunk)
+    for photo, mask in zip(report.index, masks, strict=True):
+        if not labels.is_foreground(mask).any():
+            kinds[EMPTY].append(photo.name)
+        elif not (mask == labels.BACKGROUND).any():
+            kinds[FULL].append(photo.name)
     kinds[SMALL] = [p.name for p in report.index if min(p.width, p.height) < TINY]
     return {kind: names for kind, names in kinds.items() if names}

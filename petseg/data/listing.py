@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from petseg.data.frame import Frame
 from petseg.data.photos import Picture
 from petseg.errors import UserError
 
@@ -68,8 +69,8 @@ class RawData(Protocol):
     def photos(self, names: Collection[str]) -> Iterator[Member]:
         """Yield these photos as far as there are any."""
 
-    def decode_mask(self, data: bytes, size: int) -> Picture:
-        """Return a mask's labels, (size, size), see `petseg.data.labels`."""
+    def decode_mask(self, data: bytes, frame: Frame) -> Picture:
+        """Return a mask's labels, see `petseg.data.labels`, in its frame."""
 
     def decode_full_mask(self, data: bytes) -> UInt8[np.ndarray, "height width"]:
         """Return a mask's labels at its own size."""

@@ -11,8 +11,16 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import ExifTags, Image
 
+from petseg.data.frame import Frame
 from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND, IGNORED
-from petseg.data.photos import JPEG_START, Picture, UnusableError, decoding_errors, open_header
+from petseg.data.photos import (
+    JPEG_START,
+    Picture,
+    UnusableError,
+    decoding_errors,
+    framed_labels,
+    open_header,
+)
 
 Kind = Literal["binary", "trimap", "values", "colours", "labels"]
 Values = Integer[np.ndarray, "height width"]  # grey values, indices of a palette, or 0xRRGGBB
@@ -68,15 +76,13 @@ def decode_labels(data: bytes, masks: MaskFormat) -> UInt8[np.ndarray, "height w
         return np.concatenate(labels)
 
 
-def decode_mask(data: bytes, size: int, masks: MaskFormat) -> Picture:
-    """Return the labels of a mask, (size, size), by nearest neighbour, with its original size.
+def decode_mask(data: bytes, frame: Frame, masks: MaskFormat) -> Picture:
+    """Return the labels of a mask in its frame, by nearest neighbour, with its original size.
 
     Raises:
         UnusableError: as `decode_labels` does.
     """
-    labels = Image.fromarray(decode_labels(data, masks))
-    resized = labels.resize((size, size), Image.Resampling.NEAREST)
-    return Picture(np.asarray(resized), *labels.size)
+    return framed_labels(Image.fromarray(decode_labels(data, masks)), frame)
 
 
 @lru_cache(maxsize=4)

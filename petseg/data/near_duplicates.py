@@ -9,20 +9,22 @@ Hashes = UInt64[np.ndarray, "n 2"]
 
 
 def hashes(
-    photos: UInt8[np.ndarray, "n size size 3"],
+    photos: UInt8[np.ndarray, "n height width 3"],
 ) -> tuple[Hashes, Float64[np.ndarray, "n"]]:
     """Return each photo's difference hash of 128 bits, and its contrast.
 
     The grey photo shrunk to 9×9 means; a bit says whether a cell is darker than its right
     neighbour (64), or than the one below it (64). N. Krawetz: Kind of like that, 2013.
     """
-    size = photos.shape[1]
-    edges = np.arange(9) * size // 9
-    grey = photos.sum(axis=3, dtype=np.uint16)
-    rows = np.add.reduceat(grey, edges, axis=1, dtype=np.uint32)
-    cells = np.add.reduceat(rows, edges, axis=2, dtype=np.uint32).astype(float)
-    sides = np.diff(np.append(edges, size))  # of the cells, pixels
-    cells /= 3.0 * sides[:, None] * sides
+    cells: np.ndarray = photos.sum(axis=3, dtype=np.uint16)
+    area: np.ndarray = np.array(3.0)
+    for axis in (1, 2):
+        edges = np.arange(9) * photos.shape[axis] // 9
+        cells = np.add.reduceat(cells, edges, axis=axis, dtype=np.uint32)
+        # With fewer than 9 pixels, some cells are the same one.
+        sides = np.maximum(np.diff(np.append(edges, photos.shape[axis])), 1)
+        area = np.multiply.outer(area, sides)
+    cells = cells / area
     steps = np.stack([np.diff(cells, axis=2)[:, :8], np.diff(cells, axis=1)[:, :, :8]], axis=1)
     bits = (steps > 0).reshape(len(photos), 2, 64)
     return np.packbits(bits, axis=2).view(np.uint64)[..., 0], np.abs(steps).mean(axis=(1, 2, 3))

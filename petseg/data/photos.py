@@ -12,7 +12,8 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 
-from petseg.data.labels import BORDER, FOREGROUND
+from petseg.data.frame import Frame
+from petseg.data.labels import BORDER, FOREGROUND, IGNORED
 
 # The formats that Pillow may try: it decodes these itself; for others it starts a program.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
@@ -24,6 +25,7 @@ MAX_SEGMENTS = 20_000  # of a JPEG; each has at most 64 KB
 JPEG_START = b"\xff\xd8"
 JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those with a length, and the end
 END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA
+PADDING = 128  # the grey around a photo that is padded to a square
 MODE_NAMES = {"L": "grey", "P": "palette", "RGBA": "alpha", "LA": "alpha", "1": "black and white"}
 
 
@@ -33,16 +35,16 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture resized to a square, with the size and the unusual traits of its file."""
+    """A picture as the arrays hold it, with the size and the unusual traits of its file."""
 
-    pixels: UInt8[np.ndarray, "size size *channels"]
+    pixels: UInt8[np.ndarray, "height width *channels"]
     width: int  # of the upright original in pixels
     height: int  # of the upright original in pixels
     traits: str = ""  # what is unusual about the file, joined by commas
 
 
-def decode_photo(data: bytes, size: int) -> Picture:
-    """Return a photo as RGB, (size, size, 3), turned upright and antialiased.
+def decode_photo(data: bytes, frame: Frame) -> Picture:
+    """Return a photo as RGB in its frame, turned upright and antialiased.
 
     The file may have any of `FORMATS`, whatever its name says. Of an animation the first frame
     is used, of transparent pixels the colour, of 16 bits the upper 8.
@@ -53,9 +55,11 @@ def decode_photo(data: bytes, size: int) -> Picture:
     with decoding_errors("photo"):
         image = open_header(data)
         orientation = exif_orientation(image)
-        resized = decode_rgb(data, image, size).resize((size, size), Image.Resampling.BILINEAR)
         width, height = upright_size(image)
-        pixels = np.asarray(turned_upright(resized, orientation))
+        target = frame.content_size(width, height)
+        stored = target if orientation < 5 else target[::-1]  # before the photo is turned
+        resized = decode_rgb(data, image, min(target)).resize(stored, Image.Resampling.BILINEAR)
+        pixels = frame.place(np.asarray(turned_upright(resized, orientation)), PADDING)
         return Picture(pixels, width, height, unusual_traits(image, orientation))
 
 
@@ -87,16 +91,14 @@ def read_size(data: bytes) -> tuple[int, int]:
         return upright_size(open_header(data))
 
 
-def decode_trimap(data: bytes, size: int) -> Picture:
-    """Return a trimap, (size, size) of 1 foreground, 2 background, 3 border, by nearest neighbour.
+def decode_trimap(data: bytes, frame: Frame) -> Picture:
+    """Return a trimap in its frame: 1 foreground, 2 background, 3 border, 0 padding.
 
     Raises:
         UnusableError: the bytes are not a complete picture, or hold other values.
     """
     with decoding_errors("trimap"):
-        image = open_trimap(data)
-        resized = image.resize((size, size), Image.Resampling.NEAREST)
-        return Picture(np.asarray(resized), *image.size)
+        return framed_labels(open_trimap(data), frame)
 
 
 def decode_full_trimap(data: bytes) -> UInt8[np.ndarray, "height width"]:
@@ -107,6 +109,12 @@ def decode_full_trimap(data: bytes) -> UInt8[np.ndarray, "height width"]:
     """
     with decoding_errors("trimap"):
         return np.asarray(open_trimap(data))
+
+
+def framed_labels(image: Image.Image, frame: Frame) -> Picture:
+    """Return an image of labels in its frame, by nearest neighbour; padding is ignored."""
+    resized = image.resize(frame.content_size(*image.size), Image.Resampling.NEAREST)
+    return Picture(frame.place(np.asarray(resized), IGNORED), *image.size)
 
 
 def open_trimap(data: bytes) -> Image.Image:

@@ -21,7 +21,6 @@ CONFIDENT = (
 MIN_DISAGREEMENT = (
     0.5  # share of the foreground's pixels on which the model must be sure of the opposite
 )
-CHUNK = 256  # photos read at a time, to bound the memory
 
 
 class Reason(StrEnum):
@@ -76,9 +75,11 @@ def contradicted(
 
 def without_foreground(name: str, split: Split) -> Iterator[LabelIssue]:
     """Yield a split's photos whose trimap has no pixel of foreground."""
-    for photo, trimap in zip(split.index, split.trimaps, strict=True):
-        if not (trimap == FOREGROUND).any():
-            yield label_issue(photo, name, Reason.WITHOUT_FOREGROUND, 1.0, "")
+    for rows, (trimaps,) in arrays.stacks(arrays.CHUNK, split.trimaps):
+        has_foreground = (trimaps == FOREGROUND).any(axis=(1, 2))
+        for photo, has in zip(split.index[rows], has_foreground, strict=True):
+            if not has:
+                yield label_issue(photo, name, Reason.WITHOUT_FOREGROUND, 1.0, "")
 
 
 def label_issue(photo: Photo, split: str, reason: Reason, score: float, detail: str) -> LabelIssue:
@@ -100,11 +101,8 @@ class HashedSplit:
 
 def hash_split(name: str, split: Split) -> HashedSplit:
     """Return the hashes of a split's photos, reading some photos at a time."""
-    parts = [
-        hashes(np.asarray(split.photos[start : start + CHUNK]))
-        for start in range(0, len(split), CHUNK)
-    ]
-    packed, contrast = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    parts = [hashes(photos) for _, (photos,) in arrays.stacks(arrays.CHUNK, split.photos)]
+    packed, contrast = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return HashedSplit(name, split.index, packed, contrast)
 
 

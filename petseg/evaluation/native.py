@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 from PIL import Image
 
 from petseg import parallel, progress
 from petseg.data import photos, raw
-from petseg.data.arrays import Photo
+from petseg.data.arrays import Photo, PictureArray
 from petseg.data.labels import IGNORED, is_foreground
 from petseg.data.listing import Member, RawData
 from petseg.errors import UserError
@@ -20,7 +20,6 @@ from petseg.inference import masks
 from petseg.inference.onnx_engine import ExportMetadata
 
 BATCH = 4  # photos per task of a thread
-Probabilities = UInt8[np.ndarray, "n size size"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class TestPhoto:
 
 
 def overlaps(
-    folder: Path, index: list[Photo], probabilities: Probabilities, metadata: ExportMetadata
+    folder: Path, index: list[Photo], probabilities: PictureArray, metadata: ExportMetadata
 ) -> Int64[np.ndarray, "n 4"]:
     """Return each photo's intersection and union of mask and truth, then of their boundary bands.
 
@@ -42,7 +41,7 @@ def overlaps(
     Args:
         folder: the folder with the two archives, or with the list of a team's own photos.
         index: the test split's photos.
-        probabilities: of foreground, in 1/255, at the network's size, in the order of the index.
+        probabilities: of foreground, in 1/255, at the network's scale, in the order of the index.
         metadata: that of the model: threshold and refinement.
 
     Raises:
@@ -84,7 +83,7 @@ def read(data: RawData, rows: dict[str, int], with_photos: bool) -> Iterator[Tes
 
 
 def overlap(
-    files: TestPhoto, data: RawData, probabilities: Probabilities, metadata: ExportMetadata
+    files: TestPhoto, data: RawData, probabilities: PictureArray, metadata: ExportMetadata
 ) -> tuple[int, list[int]]:
     """Return a photo's row, and its four numbers in the order of `overlaps`."""
 
@@ -95,9 +94,8 @@ def overlap(
     labels = data.decode_full_mask(files.mask.read()[0])
     truth = is_foreground(labels)
     height, width = truth.shape
-    levels = masks.at_photo_size(
-        np.asarray(probabilities[files.row]), (width, height), metadata.refinement, read_photo
-    )
+    content = metadata.frame.content(np.asarray(probabilities[files.row]), width, height)
+    levels = masks.at_photo_size(content, (width, height), metadata.refinement, read_photo)
     mask = masks.mask(levels, metadata.threshold) & (labels != IGNORED)
     pixels = [int(np.count_nonzero(both)) for both in (truth & mask, truth | mask)]
     depth = boundary.band_width(height, width)

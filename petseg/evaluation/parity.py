@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
 from petseg import progress
-from petseg.data import quantisation
+from petseg.data import arrays, quantisation
 from petseg.data.arrays import Split
 from petseg.data.labels import IGNORED, is_foreground
 from petseg.evaluation import bootstrap
 
-Engine = Callable[[UInt8[np.ndarray, "n size size 3"]], Float32[np.ndarray, "n size size"]]
+Engine = Callable[[UInt8[np.ndarray, "n height width 3"]], Float32[np.ndarray, "n height width"]]
 Overlaps = Float64[np.ndarray, "n 2"]  # intersection and union in pixels
-Batch = dict[str, Float32[np.ndarray, "n size size"]]  # probabilities by engine
+Batch = dict[str, Float32[np.ndarray, "n height width"]]  # probabilities by engine
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,13 @@ class EngineRow:
     bytes: int  # of the model's file
 
 
-def predict(engines: Mapping[str, Engine], test: Split, batch_size: int) -> Iterator[Batch]:
-    """Yield the probabilities that each engine gives for the photos of a split, by batch."""
+def predict(
+    engines: Mapping[str, Engine], test: Split, batch_size: int
+) -> Iterator[tuple[UInt8[np.ndarray, "n height width"], Batch]]:
+    """Yield trimaps of a split, and the probabilities that each engine gives for their photos."""
     with progress.bar("predicting", len(test)) as bar:
-        for start in range(0, len(test), batch_size):
-            photos = np.asarray(test.photos[start : start + batch_size])
-            yield {name: engine(photos) for name, engine in engines.items()}
+        for _, (photos, trimaps) in arrays.stacks(batch_size, test.photos, test.trimaps):
+            yield trimaps, {name: engine(photos) for name, engine in engines.items()}
             bar.update(len(photos))
 
 
@@ -57,7 +58,7 @@ class Comparison:
         self.changed = dict.fromkeys(names, 0)
         self.overlaps: dict[str, list[Overlaps]] = {name: [] for name in names}
 
-    def add(self, trimaps: UInt8[np.ndarray, "n size size"], batch: Batch) -> None:
+    def add(self, trimaps: UInt8[np.ndarray, "n height width"], batch: Batch) -> None:
         """Add a batch's trimaps and each engine's probabilities for its photos."""
         counted = trimaps != IGNORED
         masks = {
@@ -89,7 +90,7 @@ class Comparison:
 
 
 def overlaps(
-    truth: Bool[np.ndarray, "n size size"], masks: Bool[np.ndarray, "n size size"]
+    truth: Bool[np.ndarray, "n height width"], masks: Bool[np.ndarray, "n height width"]
 ) -> Overlaps:
     """Return each photo's intersection and union of mask and truth, in pixels."""
     cells = [np.count_nonzero(pixels, axis=(1, 2)) for pixels in (truth & masks, truth | masks)]

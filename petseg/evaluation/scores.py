@@ -59,8 +59,8 @@ class Score:
 
 
 def measure(
-    trimaps: UInt8[np.ndarray, "n size size"],
-    probabilities: UInt8[np.ndarray, "n size size"],
+    trimaps: UInt8[np.ndarray, "n height width"],
+    probabilities: UInt8[np.ndarray, "n height width"],
     native: Int64[np.ndarray, "n 4"],
     threshold: float,
 ) -> Measurements:

@@ -41,7 +41,7 @@ class TrimapStats:
     without_foreground: PhotoMask  # no pixel is foreground; there may be a border
 
 
-def trimap_stats(trimaps: UInt8[np.ndarray, "n size size"]) -> TrimapStats:
+def trimap_stats(trimaps: UInt8[np.ndarray, "n height width"]) -> TrimapStats:
     """Return the facts of some trimaps by which photos are divided into slices."""
     foreground = is_foreground(trimaps)
     edges = (foreground[:, 0], foreground[:, -1], foreground[:, :, 0], foreground[:, :, -1])

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
 from petseg import files
 from petseg.data import arrays, quantisation, splits
-from petseg.data.arrays import Photo, Split
+from petseg.data.arrays import Photo, PictureArray, Split
 from petseg.evaluation import (
     calibration,
     doubt,
@@ -34,7 +34,7 @@ def write_reports(
     raw: Path,
     folder: Path,
     test: Split,
-    probabilities: UInt8[np.ndarray, "n size size"],
+    probabilities: PictureArray,
     metadata: ExportMetadata,
     bad_iou: float,
 ) -> None:
@@ -138,7 +138,9 @@ def describe_test(test: Split, measurements: Measurements, bad_iou: float) -> di
     """Return how many test photos are larger than the network's input, and how many masks are bad."""
     ious = np.asarray(metrics.image_iou(measurements.counts))
     return {
-        "larger_than_input": sum(max(row.width, row.height) > test.size for row in test.index),
+        "larger_than_input": sum(
+            max(row.width, row.height) > test.frame.size for row in test.index
+        ),
         "bad_iou": bad_iou,
         "bad_masks": int(np.count_nonzero(ious < bad_iou)),
     }

@@ -1,21 +1,20 @@
 """All measurements on the test photos, some photos at a time."""
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
 from petseg import progress
-from petseg.data.arrays import Split
+from petseg.data import arrays
+from petseg.data.arrays import PictureArray, Split
 from petseg.evaluation import label_issues, scores, slices
 from petseg.evaluation.label_issues import LabelIssue
 from petseg.evaluation.scores import Measurements
 from petseg.evaluation.slices import TrimapStats
 
-CHUNK = 256  # photos measured at a time, to bound the memory
-
 
 def measure_test_set(
     test: Split,
-    probabilities: UInt8[np.ndarray, "n size size"],
+    probabilities: PictureArray,
     native: Int64[np.ndarray, "n 4"],
     threshold: float,
 ) -> tuple[Measurements, TrimapStats, list[LabelIssue]]:
@@ -29,12 +28,10 @@ def measure_test_set(
     """
     measurements, stats, disagreements = [], [], []
     with progress.bar("measuring", len(test)) as bar:
-        for start in range(0, len(test), CHUNK):
-            trimaps, predictions = (
-                np.asarray(array[start : start + CHUNK]) for array in (test.trimaps, probabilities)
-            )
-            full_size = native[start : start + CHUNK]
-            measurements.append(scores.measure(trimaps, predictions, full_size, threshold))
+        for rows, (trimaps, predictions) in arrays.stacks(
+            arrays.CHUNK, test.trimaps, probabilities
+        ):
+            measurements.append(scores.measure(trimaps, predictions, native[rows], threshold))
             stats.append(slices.trimap_stats(trimaps))
             disagreements.append(label_issues.disagreement(trimaps, predictions))
             bar.update(len(trimaps))

@@ -17,7 +17,7 @@ Levels = UInt8[np.ndarray, "height width"]
 
 
 def at_photo_size(
-    levels: UInt8[np.ndarray, "size size"],
+    levels: UInt8[np.ndarray, "rows columns"],
     size: tuple[int, int],
     refinement: Refinement,
     read_photo: Callable[[], Image.Image],
@@ -28,7 +28,7 @@ def at_photo_size(
     input. A photo of that size gets the probabilities as they are.
 
     Args:
-        levels: the probability of the foreground, in 1/255, for the photo squeezed to a square.
+        levels: the probability of the foreground, in 1/255, for the whole photo at any size.
         size: width and height of the upright photo in pixels.
         refinement: `guided` moves the edges to those of the photo.
         read_photo: returns the photo, RGB, upright, at its own size; called for `guided` alone.

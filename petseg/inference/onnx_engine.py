@@ -14,7 +14,7 @@ from petseg.data import quantisation
 from petseg.errors import UserError
 from petseg.model.metadata import Metadata
 
-FORMAT = 2  # of the metadata; a file with a higher one was exported by newer code
+FORMAT = 3  # of the metadata; a file with a higher one was exported by newer code
 PROPERTY = "petseg"  # the property of the ONNX file that holds the metadata, as JSON
 INPUT, OUTPUT = "photos", "probabilities"  # names in the ONNX graph
 FATAL = 4  # ONNX Runtime logs nothing below this severity; what fails is raised
@@ -50,6 +50,8 @@ def from_property(text: str, path: Path) -> ExportMetadata:
             )
         if version < 2:  # such files have no name of the foreground: it was always a pet
             content["foreground"] = "pet"
+        if version < 3:  # the only mode there was
+            content["mode"] = "squash"
         return ExportMetadata(**content)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(

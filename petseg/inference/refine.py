@@ -19,25 +19,26 @@ Grid = Float32[np.ndarray, "height width"]
 
 
 def guided(
-    levels: UInt8[np.ndarray, "size size"], photo: Image.Image
+    levels: UInt8[np.ndarray, "rows columns"], photo: Image.Image
 ) -> UInt8[np.ndarray, "height width"]:
     """Return probabilities at the photo's size whose edges follow those of the photo.
 
     In every window the result is a linear function of the photo's grey, fitted to the probabilities.
 
     Args:
-        levels: the probability of the foreground, in 1/255, at the network's size.
+        levels: the probability of the foreground, in 1/255, at the network's scale.
         photo: RGB, upright, at its own size.
     """
     grey = photo.convert("L")
     longest = max(photo.size)
-    side = min(longest, WORKING_SCALE * levels.shape[0])
+    network_side = max(levels.shape)
+    side = min(longest, WORKING_SCALE * network_side)
     working = tuple(max(1, round(edge * side / longest)) for edge in photo.size)
     guide, coarse = (
         to_unit(image.resize(working, Image.Resampling.BILINEAR))
         for image in (grey, Image.fromarray(levels))
     )
-    slope, offset = coefficients(guide, coarse, max(1, RADIUS * side // levels.shape[0]))
+    slope, offset = coefficients(guide, coarse, max(1, RADIUS * side // network_side))
     full_slope, full_offset = (
         np.asarray(Image.fromarray(grid).resize(photo.size, Image.Resampling.BILINEAR))
         for grid in (slope, offset)

@@ -12,8 +12,9 @@ from PIL import Image, ImageOps
 
 from petseg.data import photos, quantisation
 from petseg.data.photos import Picture, UnusableError
+from petseg.data.quantisation import quantise
 from petseg.errors import UserError
-from petseg.inference import confidence, cutout, masks
+from petseg.inference import confidence, cutout, masks, tiles
 from petseg.inference.onnx_engine import ExportMetadata, OnnxEngine
 
 Photo = str | Path | bytes | Image.Image | UInt8[np.ndarray, "height width 3"]
@@ -23,7 +24,7 @@ Photo = str | Path | bytes | Image.Image | UInt8[np.ndarray, "height width 3"]
 class Prediction:
     """What the model says of one photo; arrays at the photo's size are computed when asked for."""
 
-    levels: UInt8[np.ndarray, "size size"]  # probability in 1/255, the photo squeezed to a square
+    levels: UInt8[np.ndarray, "rows columns"]  # probability in 1/255, at the network's scale
     width: int  # of the upright photo in pixels
     height: int  # of the upright photo in pixels
     metadata: ExportMetadata
@@ -113,20 +114,31 @@ class Segmenter:
             UnusableError: the bytes are no picture that can be decoded.
         """
         picture = self.decode(data)
-        return self.prediction(data, picture, self.engine.levels(picture.pixels[None])[0])
+        return self.prediction(data, picture, self.levels(picture.pixels))
+
+    def levels(
+        self, pixels: UInt8[np.ndarray, "height width 3"]
+    ) -> UInt8[np.ndarray, "height width"]:
+        """Return the probability of the foreground, in 1/255, for what `decode` made of a photo."""
+        if self.metadata.mode == "tiles":
+            size = self.metadata.image_size
+            return quantise(tiles.probabilities(self.engine.probabilities, pixels, size))
+        (levels,) = self.engine.levels(pixels[None])
+        return np.asarray(levels)
 
     def decode(self, data: bytes) -> Picture:
-        """Return the input of the network for the photo in the bytes of a file, and its size.
+        """Return the photo in the bytes of a file as the network reads it, and its size.
 
         Raises:
             UnusableError: the bytes are no picture that can be decoded.
         """
-        return photos.decode_photo(data, self.metadata.image_size)
+        return photos.decode_photo(data, self.metadata.frame)
 
     def prediction(
-        self, data: bytes, picture: Picture, levels: UInt8[np.ndarray, "size size"]
+        self, data: bytes, picture: Picture, levels: UInt8[np.ndarray, "height width"]
     ) -> Prediction:
         """Return the prediction for a photo, given what `decode` and the network made of it."""
+        levels = self.metadata.frame.content(levels, picture.width, picture.height)
         read_photo = cache(lambda: photos.decode_full(data))  # two outputs may need it
         return Prediction(levels, picture.width, picture.height, self.metadata, read_photo)
 

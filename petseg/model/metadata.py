@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from petseg.data.frame import Frame, Mode
+
 MEMBER = "petseg.json"  # the file in the .keras archive that holds this; Keras ignores it
 
 
@@ -10,6 +12,7 @@ class Metadata:
     """What predicting needs beside the network, and what the network was trained from."""
 
     image_size: int  # side of the input in pixels
+    mode: Mode  # how a photo of any shape becomes that square
     threshold: (
         float  # the probability, 0 to 1, from which a pixel is foreground; the best on validation
     )
@@ -18,3 +21,8 @@ class Metadata:
     data_sha256: str  # of the hashes of all training and validation photos
     epoch: int  # the best one by validation IoU, whose weights these are
     versions: dict[str, str]  # of TensorFlow, Keras and NumPy in training
+
+    @property
+    def frame(self) -> Frame:
+        """The network's input, and how photos are brought to it."""
+        return Frame(self.mode, self.image_size)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 
 from petseg import files, params
 from petseg.data import quantisation
-from petseg.data.arrays import Split
+from petseg.data.arrays import PictureArray, Split
+from petseg.data.frame import Mode
 from petseg.evaluation import metrics
 from petseg.report import gallery, overlays, plots, render
 
@@ -20,6 +21,11 @@ TABLES = (
     *("per_image", "rejected", "slices", "suspects", "thresholds"),
 )
 EXPORT_FILES = {"onnx": "model.onnx", "onnx int8": "model-int8.onnx"}  # by engine in export.csv
+INPUTS: Mapping[Mode, str] = {  # what the network reads, by mode, with a place for its size
+    "squash": "a photo squashed to a square of {} pixels",
+    "pad": "a photo whose longer side is resized to {} pixels, padded to a square",
+    "tiles": "a photo at its own size, in overlapping tiles of {} pixels",
+}
 REVIEW_PERCENTS = (5, 10, 20)  # of the test photos, the least sure first
 EXAMPLES = 4  # photos in each of the best, median and worst, drawn for the figures
 MAX_ROWS = 50  # rows that the page shows of a table that grows with the data
@@ -52,6 +58,7 @@ def shared_content(reports: Path, tables: Tables) -> dict[str, Any]:
         "slices": tables["slices"],
         "suspects": tables["suspects"],
         "full_size": full_size_sentence(data, numbers),
+        "input": INPUTS[data["model"]["mode"]].format(data["model"]["image_size"]),
         "expected_iou_error": next(
             score for score, _ in headline if score.metric == "expected_iou_error"
         ),
@@ -68,6 +75,8 @@ def has_border(data: Mapping[str, Any]) -> bool:
 
 def full_size_sentence(data: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
     """Return a sentence on how many test photos are larger than the network's input."""
+    if data["model"]["mode"] == "tiles":
+        return "Masks have the photos' own size, so the numbers at full size equal the others."
     photos, larger_photos = data["splits"]["test"]["photos"], data["test"]["larger_than_input"]
     size = f"larger than the network's input of {data['model']['image_size']} pixels"
     if larger_photos:
@@ -171,7 +180,7 @@ def write_animation(path: Path, snapshots: Path, seconds: float) -> str:
 def write_photos(
     figures: Path,
     test: Split,
-    probabilities: UInt8[np.ndarray, "n size size"],
+    probabilities: PictureArray,
     tables: Tables,
     data: Mapping[str, Any],
     limit: int,
@@ -195,6 +204,7 @@ def write_photos(
     rows = gallery.choose_rows(ious, uncertainties, limit)
     photos = gallery.gallery_photos(test, probabilities, rows, len(data["groups"]), uncertainties)
     return {
+        "largest_side": gallery.MAX_SIDE if gallery.is_any_shrunk(test, rows) else None,
         "static_figures": write_example_figures(figures, examples),
         "min_level": min_level,
         "max_level": quantisation.MAX_LEVEL,
@@ -227,7 +237,7 @@ def example_rows(test: Split, ious: Float64[np.ndarray, "n"]) -> dict[str, list[
 
 def example(
     test: Split,
-    probabilities: UInt8[np.ndarray, "n size size"],
+    probabilities: PictureArray,
     row: int,
     min_level: int,
     iou: float,

@@ -1,16 +1,19 @@
 """The photos of the page's gallery, packed so that a browser can draw and score every threshold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, UInt8
+from PIL import Image
 
-from petseg.data.arrays import Split
+from petseg.data import arrays
+from petseg.data.arrays import PictureArray, Split
 from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND, IGNORED
 from petseg.data.quantisation import LEVELS, MAX_LEVEL
 from petseg.report import render
 
-CHUNK = 256  # photos read at a time
+MAX_SIDE = 512  # pixels; larger photos are shown smaller
 
 SHADES = {
     BACKGROUND: 0,
@@ -41,13 +44,10 @@ class GalleryPhoto:
     packed: str  # lossless WebP as a data URI: probability in red, trimap in green
 
 
-def uncertainty(probabilities: UInt8[np.ndarray, "n size size"]) -> Float64[np.ndarray, "n"]:
-    """Return the mean entropy of each photo's pixels in bits, 0–1, reading `CHUNK` photos at a time."""
-    means = [
-        ENTROPY[probabilities[start : start + CHUNK]].mean(axis=(1, 2))
-        for start in range(0, len(probabilities), CHUNK)
-    ]
-    return np.concatenate(means)
+def uncertainty(probabilities: PictureArray) -> Float64[np.ndarray, "n"]:
+    """Return the mean entropy of each photo's pixels in bits, 0–1, reading some photos at a time."""
+    parts = arrays.stacks(arrays.CHUNK, probabilities)
+    return np.concatenate([ENTROPY[levels].mean(axis=(1, 2)) for _, (levels,) in parts])
 
 
 def choose_rows(
@@ -61,7 +61,7 @@ def choose_rows(
 
 def gallery_photos(
     test: Split,
-    probabilities: UInt8[np.ndarray, "n size size"],
+    probabilities: PictureArray,
     rows: list[int],
     group_levels: int,
     uncertainties: Float64[np.ndarray, "n"],
@@ -72,18 +72,37 @@ def gallery_photos(
             test.index[row].name,
             test.index[row].groups[:group_levels],
             round(float(uncertainties[row]), 4),
-            render.webp_data_uri(np.asarray(test.photos[row]), render.QUALITY),
+            render.webp_data_uri(shrunk(test.photos[row]), render.QUALITY),
             render.webp_data_uri(
-                pack(np.asarray(test.trimaps[row]), np.asarray(probabilities[row]))
+                pack(
+                    shrunk(test.trimaps[row], Image.Resampling.NEAREST), shrunk(probabilities[row])
+                )
             ),
         )
         for row in rows
     ]
 
 
+def is_any_shrunk(test: Split, rows: Sequence[int]) -> bool:
+    """Return whether a photo is shown smaller than the network reads it."""
+    return any(max(test.photos[row].shape[:2]) > MAX_SIDE for row in rows)
+
+
+def shrunk(
+    picture: UInt8[np.ndarray, "height width *channels"],
+    method: Image.Resampling = Image.Resampling.BILINEAR,
+) -> UInt8[np.ndarray, "rows columns *channels"]:
+    """Return a picture whose longer side has at most `MAX_SIDE` pixels."""
+    longer = max(picture.shape[:2])
+    if longer <= MAX_SIDE:
+        return np.asarray(picture)
+    height, width = (max(1, round(side * MAX_SIDE / longer)) for side in picture.shape[:2])
+    return np.asarray(Image.fromarray(picture).resize((width, height), method))
+
+
 def pack(
-    trimap: UInt8[np.ndarray, "size size"], probability: UInt8[np.ndarray, "size size"]
-) -> UInt8[np.ndarray, "size size 3"]:
+    trimap: UInt8[np.ndarray, "height width"], probability: UInt8[np.ndarray, "height width"]
+) -> UInt8[np.ndarray, "height width 3"]:
     """Return a picture with the probability in red and the trimap's classes as shades of green."""
     shades = np.zeros(max(SHADES) + 1, np.uint8)
     shades[list(SHADES)] = list(SHADES.values())

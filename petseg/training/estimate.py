@@ -22,6 +22,8 @@ import numpy as np
 
 from petseg import command
 from petseg.data.arrays import Photo, Split
+from petseg.data.examples import FramedPhotos
+from petseg.data.frame import Frame
 from petseg.errors import UserError
 from petseg.inference import keras_engine
 from petseg.model import backend
@@ -89,7 +91,7 @@ class Estimate:
 
 
 def measure_in_process(
-    settings: TrainParams, size: int, train_photos: int, val_photos: int, source: str
+    settings: TrainParams, frame: Frame, train_photos: int, val_photos: int, source: str
 ) -> Estimate:
     """Return the estimate from a process of its own; this process does not import TensorFlow.
 
@@ -97,22 +99,22 @@ def measure_in_process(
 
     Args:
         settings: the parameters of the training.
-        size: side of a photo in pixels, as preprocess writes it.
-        train_photos: number of photos to train on.
-        val_photos: number of photos to validate with.
+        frame: the network's input.
+        train_photos: number of photos, or tiles, to train on.
+        val_photos: number of photos, or tiles, to validate with.
         source: where the parameters were read, for errors: `params.yaml, recipe demo`.
 
     Raises:
         UserError: the network cannot be built, a split has no photo, or the steps need more memory
             than there is.
     """
-    check_network(size, settings, source)
+    check_network(frame, settings, source)
     for name, photos in (("train on", train_photos), ("validate with", val_photos)):
         if photos < 1:
             raise UserError(f"{source}: the training has no photo to {name}; add more photos")
     request = {
         "settings": asdict(settings),
-        "size": size,
+        "size": frame.size,
         "train_photos": train_photos,
         "val_photos": val_photos,
     }
@@ -138,12 +140,12 @@ def measure_in_process(
 def estimate(settings: TrainParams, size: int, train_photos: int, val_photos: int) -> Estimate:
     """Return the estimate from a few steps in this process, on random pixels.
 
-    The first call of each part compiles a graph, so it counts as start. The arguments are those
-    of `measure_in_process`.
+    The first call of each part compiles a graph, so it counts as start. `size` is the side of the
+    network's input in pixels; the other arguments are those of `measure_in_process`.
     """
     started = time.perf_counter()
     backend.start(settings.seed, settings.precision)
-    trial = Trial(settings, random_split(size, train_photos), random_split(size, val_photos))
+    trial = Trial(settings, random_photos(size, train_photos), random_photos(size, val_photos))
     for epoch in (trial.train_epoch, trial.validate):
         trial.seconds_per_step(epoch, steps=1)
     trial.end_epoch()
@@ -169,12 +171,12 @@ def estimate(settings: TrainParams, size: int, train_photos: int, val_photos: in
 class Trial:
     """The parts of a training, with its network, steps, batches and augmentation."""
 
-    def __init__(self, settings: TrainParams, train: Split, val: Split) -> None:
+    def __init__(self, settings: TrainParams, train: FramedPhotos, val: FramedPhotos) -> None:
         from petseg.training import loop  # imports TensorFlow, which `backend` sets up first
 
         self.settings, self.train, self.val = settings, train, val
-        self.batch = random_split(val.size, min(len(val), settings.batch_size))
-        self.model, self.predictor = fit.build_networks(settings, train.size)
+        self.batch = random_photos(val.frame.size, min(len(val), settings.batch_size))
+        self.model, self.predictor = fit.build_networks(settings, train.frame.size)
         self.trainer = loop.Trainer(
             self.model,
             replace(settings, learning_rate=LEARNING_RATE),
@@ -195,7 +197,7 @@ class Trial:
 
     def end_epoch(self) -> None:
         """Predict the animation's photos and copy the weights, but write no state."""
-        keras_engine.levels(self.predictor, np.asarray(self.val.photos[: self.settings.snapshots]))
+        keras_engine.levels(self.predictor, self.val.read(slice(self.settings.snapshots))[0])
         self.trainer.state.best = self.model.get_weights()
         self.trainer.save_state()
 
@@ -228,17 +230,19 @@ class Trial:
         return (times[-1] - times[0]) / (len(times) - 1)
 
 
-def random_split(size: int, photos: int) -> Split:
-    """Return a split of random pixels; all photos share the memory of one."""
+def random_photos(size: int, photos: int) -> FramedPhotos:
+    """Return photos of random pixels; all share the memory of one."""
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (size, size, 3), np.uint8)
     trimap = rng.integers(1, 4, (size, size), np.uint8)
     row = Photo("random", "", "", size, size, "", "")
-    return Split(
+    split = Split(
         np.broadcast_to(photo, (photos, *photo.shape)),
         np.broadcast_to(trimap, (photos, *trimap.shape)),
         [row] * photos,
+        Frame("squash", size),
     )
+    return FramedPhotos(split)
 
 
 def seconds_of(call: Callable[[], None]) -> float:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petseg import files
-from petseg.data import arrays, labels, quantisation
-from petseg.data.arrays import Split
+from petseg.data import examples, labels, quantisation
+from petseg.data.examples import Examples
 from petseg.errors import UserError
 from petseg.evaluation import thresholds
 from petseg.model import backend
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DVC_COPIES = "exps"  # in the path of the copies in which `dvc exp run --temp` and --queue work
 
 
-def data_hash(*splits: Split) -> str:
+def data_hash(*splits: Examples) -> str:
     """Return one SHA-256 for the photos and trimaps that the model has seen."""
     rows = (f"{row.name} {row.sha256}\n" for split in splits for row in split.index)
     return hashlib.sha256("".join(rows).encode()).hexdigest()
@@ -70,15 +70,15 @@ def load_state(file: Path, settings: TrainParams) -> State:
 
 
 def train_model(
-    settings: TrainParams, recipe: str, train: Split, val: Split, file: Path, log: Path
+    settings: TrainParams, recipe: str, train: Examples, val: Examples, file: Path, log: Path
 ) -> tuple["keras.Model", State]:
     """Train and print a line per epoch; return the model of the best epoch, and the state.
 
     Args:
         settings: the parameters of the training.
         recipe: the recipe's name, for the model's metadata.
-        train: the split to train on.
-        val: the split that decides which epoch is the best.
+        train: what to train on.
+        val: what decides which epoch is the best.
         file: where the state is saved, to resume from.
         log: the CSV of the epochs' times.
 
@@ -91,9 +91,9 @@ def train_model(
     from petseg.model import keras_file
     from petseg.training import loop
 
-    model, predictor = build_networks(settings, train.size)
+    model, predictor = build_networks(settings, train.frame.size)
     print(
-        f"{model.count_params():,} weights; {len(train):,} photos to train on, {len(val):,} to validate"
+        f"{model.count_params():,} weights; {counted(train)} to train on, {counted(val)} to validate"
     )
     state = load_state(file, settings)
     with signals.deferred_signals() as request:
@@ -123,6 +123,12 @@ def train_model(
     return predictor, state
 
 
+def counted(photos: Examples) -> str:
+    """Return the number of photos, and of the windows that cover them, in words."""
+    text = f"{len(photos.index):,} photos"
+    return f"{text} ({len(photos):,} tiles)" if photos.frame.mode == "tiles" else text
+
+
 def build_networks(settings: TrainParams, image_size: int) -> tuple["keras.Model", "keras.Model"]:
     """Return the network to logits, which is trained, and the one to probabilities; they share weights."""
     from petseg.model import unet
@@ -140,7 +146,7 @@ def build_networks(settings: TrainParams, image_size: int) -> tuple["keras.Model
 def follow_epochs(
     epochs: Iterable[tuple[EpochRow, Timing]],
     predictor: "keras.Model",
-    val: Split,
+    val: Examples,
     settings: TrainParams,
     state: State,
     log: Path,
@@ -151,7 +157,7 @@ def follow_epochs(
     """
     from petseg.inference import keras_engine
 
-    photos = np.asarray(val.photos[arrays.spread_rows(val, settings.snapshots)])
+    photos, _ = val.read(examples.spread_rows(val, settings.snapshots))
     if not state.frames:
         state.frames.append(keras_engine.levels(predictor, photos))
     for row, timing in epochs:
@@ -161,15 +167,14 @@ def follow_epochs(
         print(progress_line(row, timing, settings.epochs, is_best), flush=True)
 
 
-def best_threshold(model: "keras.Model", val: Split, settings: TrainParams) -> float:
+def best_threshold(model: "keras.Model", val: Examples, settings: TrainParams) -> float:
     """Return the threshold with the highest validation IoU under the training's border policy."""
     from petseg.inference import keras_engine
 
     counts = np.zeros((len(labels.CLASSES), quantisation.LEVELS), np.int64)
     for start in range(0, len(val), settings.batch_size):
-        batch = slice(start, start + settings.batch_size)
-        probabilities = keras_engine.levels(model, np.asarray(val.photos[batch]))
-        counts += thresholds.histogram(np.asarray(val.trimaps[batch]), probabilities)
+        photos, trimaps = val.read(slice(start, start + settings.batch_size))
+        counts += thresholds.histogram(trimaps, keras_engine.levels(model, photos))
     return thresholds.best_threshold(counts, settings.border)
 
 
@@ -177,13 +182,14 @@ def make_metadata(
     model: "keras.Model",
     settings: TrainParams,
     recipe: str,
-    train: Split,
-    val: Split,
+    train: Examples,
+    val: Examples,
     epoch: int,
 ) -> Metadata:
     """Return what is stored in the model's file beside its weights."""
     return Metadata(
-        image_size=train.size,
+        image_size=train.frame.size,
+        mode=train.frame.mode,
         threshold=best_threshold(model, val, settings),
         border=settings.border,
         recipe=recipe,
@@ -198,19 +204,19 @@ def write_outputs(
     model: "keras.Model",
     description: Metadata,
     state: State,
-    val: Split,
+    val: Examples,
     settings: TrainParams,
 ) -> None:
     """Write model.keras, history.csv and snapshots.npz; the folder appears only when complete."""
     from petseg.model import keras_file
 
-    rows = arrays.spread_rows(val, settings.snapshots)
+    photos, trimaps = val.read(examples.spread_rows(val, settings.snapshots))
     with files.atomic_folder(folder) as partial:
         keras_file.save(model, description, partial / "model.keras")
         files.write_rows(partial / "history.csv", EpochRow, state.history)
         np.savez(
             partial / "snapshots.npz",
-            photos=np.asarray(val.photos[rows]),
-            trimaps=val.trimaps[rows],
+            photos=photos,
+            trimaps=trimaps,
             probabilities=np.stack(state.frames),
         )

@@ -8,10 +8,9 @@ import keras
 import numpy as np
 
 from petseg import progress
-from petseg.data.arrays import Split
+from petseg.data.examples import Batch, Examples
 from petseg.errors import UserError
 from petseg.training import batches, step
-from petseg.training.batches import Batch
 from petseg.training.checkpoint import EpochRow, State, Timing
 from petseg.training.settings import TrainParams
 from petseg.training.step import OptimizerGroup, Step
@@ -29,8 +28,8 @@ class DivergedError(UserError):
 
 def train_epochs(
     model: keras.Model,
-    train: Split,
-    val: Split,
+    train: Examples,
+    val: Examples,
     settings: TrainParams,
     state: State,
     save: Callable[[State], None],
@@ -43,8 +42,8 @@ def train_epochs(
 
     Args:
         model: photos (n, size, size, 3), uint8, to logits (n, size, size, 1).
-        train: the split to train on.
-        val: the split that decides which epoch is the best.
+        train: what to train on.
+        val: what decides which epoch is the best.
         settings: the parameters of the training.
         state: where the training starts; it is kept up to date.
         save: called with the state after every epoch, and before `StoppedError` is raised.
@@ -80,7 +79,7 @@ class Trainer:
         self.train_step = step.make_step(model, settings.loss, settings.border, self.groups)
         self.val_step = step.make_step(model, settings.loss, settings.border, None)
 
-    def run_epoch(self, train: Split, val: Split) -> tuple[EpochRow, Timing]:
+    def run_epoch(self, train: Examples, val: Examples) -> tuple[EpochRow, Timing]:
         """Train the rest of the epoch, validate, and add the results to the state."""
         state, started = self.state, time.perf_counter()
         photos = self.train_rest_of_epoch(train)
@@ -95,7 +94,7 @@ class Trainer:
             state.best = self.model.get_weights()
         return row, timing
 
-    def train_rest_of_epoch(self, train: Split) -> int:
+    def train_rest_of_epoch(self, train: Examples) -> int:
         """Train the batches of the epoch that are not done yet; return how many photos they have."""
         state = self.state
         skip = state.batches * self.settings.batch_size
@@ -110,7 +109,7 @@ class Trainer:
         run_steps(self.train_step, epoch_batches, len(train), title, after_step)
         return max(0, len(train) - skip)
 
-    def validate(self, val: Split) -> np.ndarray:
+    def validate(self, val: Examples) -> np.ndarray:
         """Return the five sums of the steps over the validation split."""
         totals = np.zeros(5)
 
@@ -174,7 +173,7 @@ def check_loss(sums: np.ndarray, place: str, rate: float) -> None:
     Raises:
         DivergedError: the text says where, and at which learning rate.
     """
-    loss = sums[0] / sums[1]
+    loss = sums[0] / max(sums[1], 1)  # a batch may have no pixel that counts
     if not loss < MAX_LOSS:  # this comparison is false for NaN as well
         raise DivergedError(
             f"{place}: the loss is {loss:g} at a learning rate of {rate:g}; lower "

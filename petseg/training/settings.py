@@ -7,7 +7,9 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
+from petseg.data import arrays
 from petseg.data.arrays import Split
+from petseg.data.frame import Frame
 from petseg.data.labels import FOREGROUND_AND_BACKGROUND, Border
 from petseg.errors import UserError
 
@@ -41,11 +43,13 @@ class TrainParams:
     seed: Annotated[int, Field(ge=0)]
 
 
-def check_network(image_size: int, settings: TrainParams, source: str) -> None:
+def check_network(frame: Frame, settings: TrainParams, source: str) -> None:
     """Refuse parameters that do not fit the encoder, and an image size that cannot be halved.
 
+    Tiles begin at multiples of half their size, which must be whole at the lowest resolution.
+
     Args:
-        image_size: side of a photo in pixels.
+        frame: the network's input.
         settings: the parameters of the training.
         source: where they were read, for errors: `params.yaml, recipe demo`.
 
@@ -63,11 +67,13 @@ def check_network(image_size: int, settings: TrainParams, source: str) -> None:
         raise UserError(
             f"{source}: train.depth is {depth}; allowed with train.encoder {encoder}: {required}"
         )
-    step = 2**depth
-    if image_size % step:
-        lower = max(step, image_size // step * step)
+    step, condition = 2**depth, f"train.depth {depth}"
+    if frame.mode == "tiles":
+        step, condition = max(8, 2 * step), f"{condition} and preprocess.mode tiles"
+    if frame.size % step:
+        lower = max(step, frame.size // step * step)
         raise UserError(
-            f"{source}: preprocess.image_size is {image_size}; allowed with train.depth {depth}: "
+            f"{source}: preprocess.image_size is {frame.size}; allowed with {condition}: "
             f"multiples of {step}, such as {lower} or {lower + step}"
         )
 
@@ -80,7 +86,8 @@ def check_classes(split: Split, border: Border, folder: Path) -> None:
     """
     if not len(split):
         raise UserError(f"{folder} has no photo; look at the lists in data/raw")
-    present = set(np.unique(split.trimaps).tolist())
+    parts = arrays.stacks(arrays.CHUNK, split.trimaps)
+    present = set[int]().union(*(np.unique(trimaps).tolist() for _, (trimaps,) in parts))
     for name, classes in zip(
         ("foreground", "background"), FOREGROUND_AND_BACKGROUND[border], strict=True
     ):

@@ -93,7 +93,8 @@ def make_step(
 
     def mean_loss(logits: tf.Tensor, truth: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         losses = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
-        mean = tf.reduce_sum(losses * counted) / tf.reduce_sum(counted)
+        # A batch may have no pixel that counts; there is nothing to learn from it.
+        mean = tf.reduce_sum(losses * counted) / tf.maximum(tf.reduce_sum(counted), 1.0)
         if loss == "bce":
             return mean
         predicted = tf.sigmoid(logits) * counted

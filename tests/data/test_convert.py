@@ -55,7 +55,7 @@ def pack(folder: Path, **replacements: bytes | None) -> Path:
 def run_stage(raw: Path, target: Path, max_rejected: int = 9) -> dict[str, str]:
     """Run the conversion; return split and reason of every photo set aside, by name."""
     target.mkdir()
-    settings = convert.Settings(16, 0.25, 0.5, seed=1, max_rejected=max_rejected)
+    settings = convert.Settings("squash", 16, 0.25, 0.5, seed=1, max_rejected=max_rejected)
     convert.convert(archives.ArchivedPhotos(raw), target, settings)
     rows = files.read_csv(target / "rejected.csv")
     return {row["name"]: f"{row['split']}: {row['reason']}" for row in rows}
@@ -68,7 +68,7 @@ def test_clean_archives_become_three_splits_with_their_own_trimaps(tmp_path: Pat
     for split in splits.values():
         for row, photo in enumerate(split.index):
             number = int(photo.name[-1])
-            assert abs(int(split.photos[row, 8, 8, 0]) - 40 * number) < 4
+            assert abs(int(split.photos[row][8, 8, 0]) - 40 * number) < 4
             assert np.unique(split.trimaps[row]).tolist() == [1 + number % 3]
             assert (photo.subgroup, photo.group, photo.width, photo.height) == ("a", "cat", 20, 10)
     summary = files.read_json(tmp_path / "arrays/summary.json")
@@ -98,7 +98,7 @@ def test_an_unusable_photo_is_set_aside_with_its_reason(tmp_path: Path) -> None:
     convert.convert(
         archives.ArchivedPhotos(pack(tmp_path / "raw", **replacements)),
         target,
-        convert.Settings(16, 0.4, 0.5, seed=4, max_rejected=9),
+        convert.Settings("squash", 16, 0.4, 0.5, seed=4, max_rejected=9),
     )
     reasons = {row["name"]: row["reason"] for row in files.read_csv(target / "rejected.csv")}
     assert reasons == {

@@ -11,10 +11,11 @@ from PIL import Image
 
 from petseg import files
 from petseg.data import arrays, convert, folder_check, folder_source, folder_tables, pairs, raw
+from petseg.data.examples import FramedPhotos
 from petseg.errors import UserError
 from tests.conftest import DEMO, TINY, run_in
 
-SETTINGS = convert.Settings(16, 0.25, 0.25, seed=1, max_rejected=20)
+SETTINGS = convert.Settings("squash", 16, 0.25, 0.25, seed=1, max_rejected=20)
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -166,8 +167,9 @@ def test_photos_are_converted_in_place_and_the_folder_stays_as_it_was(tmp_path: 
     assert sum(map(len, loaded)) == 11
     assert all(len(split) for split in loaded)
     for split in loaded:
-        assert (split.trimaps[:, :, :8] == 1).all()
-        assert (split.trimaps[:, :, 8:] == 2).all()
+        _, trimaps = FramedPhotos(split).read(slice(None))
+        assert (trimaps[:, :, :8] == 1).all()
+        assert (trimaps[:, :, 8:] == 2).all()
     summary = files.read_json(tmp_path / "arrays/summary.json")
     assert summary["groups"] == {}
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from petseg.data import photos
+from petseg.data.frame import Frame
 from petseg.data.mask_formats import BAND, MaskFormat, decode_labels, decode_mask
 
 BINARY = MaskFormat("binary")
@@ -59,7 +60,7 @@ def check_refused(data: bytes, masks: MaskFormat, reason: str) -> None:
     with pytest.raises(photos.UnusableError, match=f"^{re.escape(reason)}$"):
         decode_labels(data, masks)
     with pytest.raises(photos.UnusableError, match=f"^{re.escape(reason)}$"):
-        decode_mask(data, 16, masks)
+        decode_mask(data, Frame("squash", 16), masks)
 
 
 def test_a_convention_is_the_same_after_it_was_stored_as_json() -> None:
@@ -362,7 +363,7 @@ def test_damaged_files_of_every_format_give_labels_or_a_reason_of_one_line() -> 
 
 def test_a_mask_is_resized_by_nearest_neighbour_and_its_original_size_is_returned() -> None:
     blocks = np.kron(np.array([[0, 1], [255, 2]], np.uint8), np.ones((6, 10), np.uint8))
-    picture = decode_mask(encode(Image.fromarray(blocks)), 4, VOC)
+    picture = decode_mask(encode(Image.fromarray(blocks)), Frame("squash", 4), VOC)
     assert picture.pixels.tolist() == [[2, 2, 1, 1], [2, 2, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
     assert (picture.width, picture.height, picture.traits) == (20, 12, "")
 
@@ -370,7 +371,7 @@ def test_a_mask_is_resized_by_nearest_neighbour_and_its_original_size_is_returne
 def test_a_single_pixel_that_is_not_declared_is_refused_though_resizing_leaves_it_out() -> None:
     values = np.zeros((64, 64), np.uint8)
     values[33, 33] = 9
-    assert 1 not in decode_mask(encode(Image.fromarray(values)), 2, BINARY).pixels
+    assert 1 not in decode_mask(encode(Image.fromarray(values)), Frame("squash", 2), BINARY).pixels
     check_refused(encode(Image.fromarray(values)), VOC, "mask has the value 9, which download.masks does not declare")  # fmt: skip
 
 

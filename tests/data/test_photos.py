@@ -9,6 +9,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from petseg.data import photos
+from petseg.data.frame import Frame
+
+SQUARE = Frame("squash", 16)
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -19,7 +22,7 @@ def encode(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def test_a_photo_is_resized_to_a_square_and_its_original_size_is_returned() -> None:
-    picture = photos.decode_photo(encode(Image.new("RGB", (50, 30), (200, 10, 10)), "PNG"), 16)
+    picture = photos.decode_photo(encode(Image.new("RGB", (50, 30), (200, 10, 10)), "PNG"), SQUARE)
     assert (picture.pixels.shape, picture.width, picture.height) == ((16, 16, 3), 50, 30)
     assert picture.pixels[8, 8].tolist() == [200, 10, 10]
 
@@ -44,7 +47,7 @@ def test_other_modes_and_formats_become_rgb_and_are_named(
     mode: str, kind: str, traits: str
 ) -> None:
     data = encode(Image.new("RGB", (20, 20), (120, 120, 120)).convert(mode), kind)
-    picture = photos.decode_photo(data, 16)
+    picture = photos.decode_photo(data, SQUARE)
     assert picture.pixels.shape == (16, 16, 3)
     assert abs(picture.pixels.mean() - 120) < 4
     assert picture.traits == traits
@@ -52,21 +55,21 @@ def test_other_modes_and_formats_become_rgb_and_are_named(
 
 def test_a_photo_of_16_bits_keeps_its_brightness() -> None:
     image = Image.fromarray(np.full((20, 20), 120 << 8, np.uint16))
-    picture = photos.decode_photo(encode(image, "PNG"), 16)
+    picture = photos.decode_photo(encode(image, "PNG"), SQUARE)
     assert picture.pixels.tolist() == np.full((16, 16, 3), 120).tolist()
     assert picture.traits == "PNG, 16 bits"
 
 
 def test_a_palette_with_a_transparent_colour_keeps_its_colours() -> None:
     image = Image.new("RGB", (20, 20), (120, 120, 120)).convert("P")
-    picture = photos.decode_photo(encode(image, "PNG", transparency=b"\x00" * 9), 16)
+    picture = photos.decode_photo(encode(image, "PNG", transparency=b"\x00" * 9), SQUARE)
     assert abs(picture.pixels.mean() - 120) < 4
 
 
 def test_an_animation_gives_its_first_frame() -> None:
     first, second = (Image.new("RGB", (20, 20), (n, n, n)) for n in (200, 10))
     data = encode(first, "GIF", save_all=True, append_images=[second])
-    picture = photos.decode_photo(data, 16)
+    picture = photos.decode_photo(data, SQUARE)
     assert picture.pixels.mean() == 200
     assert "animated" in picture.traits
 
@@ -80,7 +83,7 @@ def test_a_photo_is_turned_upright_by_its_exif(orientation: int, kind: str) -> N
     stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = stored.getexif()
     exif[0x0112] = orientation
-    picture = photos.decode_photo(encode(stored, kind, exif=exif), 16)
+    picture = photos.decode_photo(encode(stored, kind, exif=exif), SQUARE)
     assert (picture.width, picture.height) == (64, 32)
     assert picture.pixels[2, 2, 1] < 90  # red
     assert picture.pixels[2, 13].min() > 200
@@ -147,7 +150,7 @@ def test_decoding_at_a_smaller_scale_differs_little_from_decoding_at_full_size()
     smooth = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).resize((600, 400))
     data = encode(smooth, "JPEG", quality=95)
     full = Image.open(io.BytesIO(data)).resize((64, 64), Image.Resampling.BILINEAR)
-    pixels = photos.decode_photo(data, 64).pixels
+    pixels = photos.decode_photo(data, Frame("squash", 64)).pixels
     assert np.abs(pixels.astype(int) - np.asarray(full)).mean() < 2
 
 
@@ -158,13 +161,13 @@ def test_a_decompression_bomb_is_refused_by_its_header(kind: str) -> None:
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     decode = photos.decode_photo if kind == "photo" else photos.decode_trimap
     with pytest.raises(photos.UnusableError, match=f"{kind} has too many pixels: more than 89,"):
-        decode(bytes(data), 16)
+        decode(bytes(data), SQUARE)
 
 
 def test_a_postscript_file_is_no_photo() -> None:
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
     with pytest.raises(photos.UnusableError, match="photo cannot be decoded"):
-        photos.decode_photo(data, 16)
+        photos.decode_photo(data, SQUARE)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
@@ -174,7 +177,7 @@ def test_a_jpeg_with_corrupt_data_gets_a_reason(mode: str) -> None:
     data[len(data) // 2 :] = bytes(64) + b"\xff\xd9"
     Image.open(io.BytesIO(bytes(data))).load()  # Pillow reports nothing
     with pytest.raises(photos.UnusableError, match="photo cannot be decoded: Corrupt JPEG data"):
-        photos.decode_photo(bytes(data), 16)
+        photos.decode_photo(bytes(data), SQUARE)
 
 
 @pytest.mark.parametrize("length", [0, 40, 500])
@@ -182,12 +185,12 @@ def test_a_truncated_photo_gets_a_reason(length: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encode(Image.fromarray(noise), "JPEG")[:length]
     with pytest.raises(photos.UnusableError, match="photo cannot be decoded"):
-        photos.decode_photo(data, 16)
+        photos.decode_photo(data, SQUARE)
 
 
 def test_a_trimap_keeps_its_three_classes() -> None:
     values = np.repeat(np.repeat(np.array([[1, 2], [3, 2]], np.uint8), 8, axis=0), 8, axis=1)
-    picture = photos.decode_trimap(encode(Image.fromarray(values), "PNG"), 4)
+    picture = photos.decode_trimap(encode(Image.fromarray(values), "PNG"), Frame("squash", 4))
     assert picture.pixels.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 2, 2], [3, 3, 2, 2]]
 
 
@@ -201,19 +204,22 @@ def test_a_trimap_at_its_own_size_keeps_every_pixel() -> None:
 @pytest.mark.parametrize("value", [0, 4, 255])
 def test_a_trimap_with_another_value_gets_a_reason(value: int) -> None:
     with pytest.raises(photos.UnusableError, match="values outside 1 to 3: "):
-        photos.decode_trimap(encode(Image.new("L", (8, 8), value), "PNG"), 4)
+        photos.decode_trimap(encode(Image.new("L", (8, 8), value), "PNG"), Frame("squash", 4))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "I;16"])
 def test_a_trimap_of_another_mode_gets_a_reason(mode: str) -> None:
     with pytest.raises(photos.UnusableError, match=f"not one channel of 8 bits: {mode}"):
-        photos.decode_trimap(encode(Image.new(mode, (8, 8)), "PNG"), 4)
+        photos.decode_trimap(encode(Image.new(mode, (8, 8)), "PNG"), Frame("squash", 4))
 
 
 def test_a_trimap_with_a_palette_keeps_its_indices() -> None:
     image = Image.new("P", (8, 8), 3)
     image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
-    assert photos.decode_trimap(encode(image, "PNG"), 4).pixels.tolist() == [[3] * 4] * 4
+    assert (
+        photos.decode_trimap(encode(image, "PNG"), Frame("squash", 4)).pixels.tolist()
+        == [[3] * 4] * 4
+    )
 
 
 def test_damaged_files_of_every_format_give_a_picture_or_a_reason() -> None:
@@ -233,7 +239,7 @@ def test_damaged_files_of_every_format_give_a_picture_or_a_reason() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's warnings about damaged metadata
                 try:
-                    assert decode(data.tobytes(), 16).pixels.shape[:2] == (16, 16)
+                    assert decode(data.tobytes(), SQUARE).pixels.shape[:2] == (16, 16)
                 except photos.UnusableError as error:
                     reasons.append(str(error))
     assert 600 < len(reasons) < 2400
@@ -259,6 +265,6 @@ def test_a_fault_for_which_pillow_has_no_error_of_its_own_is_a_reason_as_well() 
         b"\0\0\0\0xxxx\0\0"
     )
     data = encode(Image.new("RGB", (20, 10)), "PNG", exif=exif)
-    for decode in (photos.decode_full, lambda data: photos.decode_photo(data, 16)):
+    for decode in (photos.decode_full, lambda data: photos.decode_photo(data, SQUARE)):
         with pytest.raises(photos.UnusableError, match="required argument is not an integer"):
             decode(data)

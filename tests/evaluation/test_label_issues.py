@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from petseg.data.arrays import Photo, Split
+from petseg.data.frame import Frame
 from petseg.evaluation import label_issues
 from petseg.evaluation.label_issues import Reason
 
@@ -16,7 +17,9 @@ def photo(name: str) -> Photo:
 
 def split(names: str, photos: np.ndarray) -> Split:
     """Return a split of these photos."""
-    return Split(photos, np.ones(photos.shape[:3], np.uint8), [photo(name) for name in names])
+    index = [photo(name) for name in names]
+    trimaps = np.ones(photos.shape[:3], np.uint8)
+    return Split(photos, trimaps, index, Frame("squash", photos.shape[1]))
 
 
 def scenes(seed: int, n: int, size: int = 64) -> np.ndarray:
@@ -55,7 +58,7 @@ def test_an_inverted_trimap_is_an_issue_and_a_doubtful_one_is_none() -> None:
 
 def test_a_trimap_without_pet_is_an_issue_in_any_split_even_with_a_border() -> None:
     three = split("abc", np.zeros((3, 4, 4, 3), np.uint8))
-    three.trimaps[1], three.trimaps[2] = 2, 3
+    three.trimaps[1][:], three.trimaps[2][:] = 2, 3
     (second, third) = label_issues.without_foreground("train", three)
     assert (second.name, third.name) == ("b", "c")
     assert second.split == "train"

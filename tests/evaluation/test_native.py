@@ -17,7 +17,7 @@ from petseg.inference.onnx_engine import ExportMetadata, Refinement
 
 def metadata(size: int, refinement: Refinement = "none") -> ExportMetadata:
     """Return the metadata of a model with this input and a threshold of 0.5."""
-    return ExportMetadata(size, 0.5, "foreground", "tiny", "", 1, {}, refinement, "pet")
+    return ExportMetadata(size, "squash", 0.5, "foreground", "tiny", "", 1, {}, refinement, "pet")
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from petseg.data.arrays import Photo, Split
+from petseg.data.frame import Frame
 from petseg.errors import UserError
 from petseg.evaluation import parity
 from petseg.evaluation.parity import Comparison, EngineRow
@@ -61,12 +62,14 @@ def test_without_pet_and_without_prediction_the_iou_is_one() -> None:
 def test_every_engine_predicts_every_photo_in_batches() -> None:
     photos = np.arange(3 * 12, dtype=np.uint8).reshape(3, 2, 2, 3)
     index = [Photo(f"a_{number}", "a", "cat", 2, 2, "", "") for number in range(3)]
-    test = Split(photos, np.full((3, 2, 2), 2, np.uint8), index)
+    test = Split(photos, np.full((3, 2, 2), 2, np.uint8), index, Frame("squash", 2))
 
     def red(batch: np.ndarray) -> np.ndarray:
         return batch[..., 0].astype(np.float32) / 255
 
-    batches = list(parity.predict({"a": red, "b": lambda batch: 1 - red(batch)}, test, 2))
+    parts = list(parity.predict({"a": red, "b": lambda batch: 1 - red(batch)}, test, 2))
+    assert [len(trimaps) for trimaps, _ in parts] == [2, 1]
+    batches = [batch for _, batch in parts]
     assert [len(batch["a"]) for batch in batches] == [2, 1]
     joined = np.concatenate([batch["a"] for batch in batches])
     assert (joined == red(photos)).all()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
 
 SIZE = 16
-METADATA = Metadata(SIZE, 0.4375, "foreground", "tiny", "12ab", 3, {"keras": "3"})
+METADATA = Metadata(SIZE, "squash", 0.4375, "foreground", "tiny", "12ab", 3, {"keras": "3"})
 PHOTOS = np.random.default_rng(5).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
 
 
@@ -162,27 +162,29 @@ def test_the_metadata_in_the_file_are_the_models_with_the_versions_of_the_export
     assert versions["onnx"] == onnx.__version__
     same = replace(engine.metadata, versions=METADATA.versions)
     assert same == ExportMetadata(
-        SIZE, 0.4375, "foreground", "tiny", "12ab", 3, {"keras": "3"}, "none", "pet"
+        SIZE, "squash", 0.4375, "foreground", "tiny", "12ab", 3, {"keras": "3"}, "none", "pet"
     )
     assert engine.sha256 == hashlib.sha256(exported.read_bytes()).hexdigest()
 
 
 def test_metadata_are_the_same_after_they_were_written_and_read() -> None:
     metadata = ExportMetadata(
-        128, 0.1 + 0.2, "ignored", "ünïcode", "ab", 7, {"a": "1"}, "guided", "zebra"
+        128, "tiles", 0.1 + 0.2, "ignored", "ünïcode", "ab", 7, {"a": "1"}, "guided", "zebra"
     )
     text = onnx_engine.to_property(metadata)
     assert onnx_engine.from_property(text, Path("model.onnx")) == metadata
-    assert '"format": 2' in text
+    assert '"format": 3' in text
 
 
-def test_a_file_from_before_the_foreground_had_a_name_shows_pets() -> None:
+def test_a_file_from_before_the_foreground_and_the_mode_had_names_shows_squashed_pets() -> None:
     text = onnx_engine.to_property(
-        ExportMetadata(128, 0.5, "pet", "demo", "ab", 7, {"a": "1"}, "none", "")
+        ExportMetadata(128, "pad", 0.5, "pet", "demo", "ab", 7, {"a": "1"}, "none", "")
     )
-    older = {key: value for key, value in json.loads(text).items() if key != "foreground"}
+    older = {
+        key: value for key, value in json.loads(text).items() if key not in ("foreground", "mode")
+    }
     metadata = onnx_engine.from_property(json.dumps(older | {"format": 1}), Path("model.onnx"))
-    assert metadata.foreground == "pet"
+    assert (metadata.foreground, metadata.mode) == ("pet", "squash")
 
 
 def test_the_int8_file_runs_is_smaller_and_has_the_same_metadata(tmp_path: Path) -> None:
@@ -270,10 +272,10 @@ def test_someone_elses_network_is_refused(tmp_path: Path) -> None:
 def test_a_model_of_newer_code_says_that_the_code_is_to_be_updated(
     exported: Path, tmp_path: Path
 ) -> None:
-    newer = '{"format": 3, "image_size": 16, "something": "new"}'
+    newer = '{"format": 4, "image_size": 16, "something": "new"}'
     path = write_with_property(exported, tmp_path / "newer.onnx", {"petseg": newer})
     assert (
-        "was exported by a newer version of petseg (format 3, this one reads 2); update petseg"
+        "was exported by a newer version of petseg (format 4, this one reads 3); update petseg"
         in refusal(path)
     )
 

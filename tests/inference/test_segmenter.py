@@ -40,7 +40,9 @@ def write_model(path: Path, refinement: Refinement = "none", threshold: float = 
     constants.append(numpy_helper.from_array(np.float32(255), "white"))
     graph = helper.make_graph(nodes, "red", [photos], [probabilities], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    metadata = ExportMetadata(SIZE, threshold, "foreground", "tiny", "", 1, {}, refinement, "pet")
+    metadata = ExportMetadata(
+        SIZE, "squash", threshold, "foreground", "tiny", "", 1, {}, refinement, "pet"
+    )
     helper.set_model_props(model, {onnx_engine.PROPERTY: onnx_engine.to_property(metadata)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

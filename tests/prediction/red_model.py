@@ -13,6 +13,7 @@ from petseg.inference import onnx_engine
 SIZE = 16  # side of the network's input in pixels
 METADATA = onnx_engine.ExportMetadata(
     image_size=SIZE,
+    mode="squash",
     threshold=0.5,
     border="foreground",
     recipe="red",

@@ -374,7 +374,7 @@ def test_a_sentence_says_how_many_photos_are_larger_than_the_input(
     larger_photos: int, native_iou: float, sentence: str
 ) -> None:
     data = {
-        "model": {"image_size": 128},
+        "model": {"image_size": 128, "mode": "squash"},
         "splits": {"test": {"photos": 3669}},
         "test": {"larger_than_input": larger_photos},
     }

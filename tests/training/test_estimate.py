@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from petseg.data.frame import Frame
 from petseg.errors import UserError
 from petseg.training import estimate
 from petseg.training.estimate import Estimate
@@ -64,7 +65,7 @@ from petseg.training import estimate
 from tests.training.test_estimate import SETTINGS, SIZE, SOURCE, TRAIN, VAL
 
 def main():
-    result = estimate.measure_in_process(SETTINGS, SIZE, TRAIN, VAL, SOURCE)
+    result = estimate.measure_in_process(SETTINGS, Frame("squash", SIZE), TRAIN, VAL, SOURCE)
     print(json.dumps(asdict(result)))
     print(*sorted({"keras", "numpy", "tensorflow"} & set(sys.modules)))
 
@@ -174,7 +175,7 @@ def test_a_training_that_cannot_start_is_refused_in_one_line(
     size: int, train: int, val: int, expected: str
 ) -> None:
     with pytest.raises(UserError) as error:
-        estimate.measure_in_process(SETTINGS, size, train, val, SOURCE)
+        estimate.measure_in_process(SETTINGS, Frame("squash", size), train, val, SOURCE)
     assert str(error.value).startswith(f"{SOURCE}: {expected}")
     assert "\n" not in str(error.value)
 
@@ -185,7 +186,7 @@ def test_steps_that_fail_give_their_reason_in_one_line(
     (tmp_path / "keras.py").write_text("raise ImportError('built for\\nanother processor')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UserError) as error:
-        estimate.measure_in_process(SETTINGS, SIZE, TRAIN, VAL, SOURCE)
+        estimate.measure_in_process(SETTINGS, Frame("squash", SIZE), TRAIN, VAL, SOURCE)
     assert str(error.value) == (
         f"{SOURCE}: the section train does not work on this machine: "
         "ImportError: built for another processor"

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from petseg.data.arrays import Photo, Split
+from petseg.data.examples import FramedPhotos
+from petseg.data.frame import Frame
 from petseg.errors import UserError
 from petseg.model import backend
+from petseg.model.metadata import Metadata
 
 if TYPE_CHECKING:
     import keras
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from petseg.training.checkpoint import EpochRow, State
     from petseg.training.settings import TrainParams
 
-METADATA = (16, 0.5, "foreground", "tiny", "abc", 1, {"keras": "3"})
+METADATA = Metadata(16, "squash", 0.5, "foreground", "tiny", "abc", 1, {"keras": "3"})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,7 +29,7 @@ def tensorflow() -> None:
     backend.start(seed=1)
 
 
-def squares(count: int) -> Split:
+def squares(count: int) -> FramedPhotos:
     """Return photos of bright squares on dark noise, which any network learns."""
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 60, (count, 16, 16, 3), dtype=np.uint8)
@@ -35,9 +38,8 @@ def squares(count: int) -> Split:
         y, x = rng.integers(0, 8, 2)
         photos[row, y : y + 8, x : x + 8] += 180
         trimaps[row, y : y + 8, x : x + 8] = 1
-    return Split(
-        photos, trimaps, [Photo(f"a_{n}", "a", "cat", 16, 16, str(n), "") for n in range(count)]
-    )
+    index = [Photo(f"a_{n}", "a", "cat", 16, 16, str(n), "") for n in range(count)]
+    return FramedPhotos(Split(photos, trimaps, index, Frame("squash", 16)))
 
 
 def build(seed: int = 1) -> "keras.Model":
@@ -108,7 +110,7 @@ def test_the_unet_joins_features_of_the_same_resolution() -> None:
 def test_flip_tta_is_the_mean_of_the_predictions_for_photo_and_mirrored_photo(
     tmp_path: Path,
 ) -> None:
-    from petseg.model import keras_file, metadata, unet
+    from petseg.model import keras_file, unet
 
     photos = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
     single, average = (unet.with_probabilities(build(), flip_tta=tta) for tta in (False, True))
@@ -116,7 +118,7 @@ def test_flip_tta_is_the_mean_of_the_predictions_for_photo_and_mirrored_photo(
     assert np.abs(plain - mirrored[:, :, ::-1]).max() > 0.01  # the network itself is not symmetric
     expected = (plain + mirrored[:, :, ::-1]) / 2
     np.testing.assert_allclose(average(photos), expected, atol=1e-6)
-    keras_file.save(average, metadata.Metadata(*METADATA), tmp_path / "model.keras")
+    keras_file.save(average, METADATA, tmp_path / "model.keras")
     loaded, _ = keras_file.load(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(photos), expected, atol=1e-6)
 
@@ -276,10 +278,10 @@ def test_bfloat16_learns_with_weights_and_logits_in_float32() -> None:
 
 
 def test_equal_weights_give_equal_bytes_and_the_file_predicts_alike(tmp_path: Path) -> None:
-    from petseg.model import keras_file, metadata, unet
+    from petseg.model import keras_file, unet
 
     model = unet.with_probabilities(build(), flip_tta=False)
-    description = metadata.Metadata(*METADATA)
+    description = METADATA
     keras_file.save(model, description, tmp_path / "a.keras")
     keras_file.save(
         unet.with_probabilities(build(), flip_tta=False), description, tmp_path / "b.keras"

@@ -251,9 +251,10 @@ function describeModel() {
   get("privacy").textContent =
     `Photos go to the program at ${location.origin}${isLocal ? ", on this machine," : ""} ` +
     "and nowhere else. Nothing is stored.";
-  const { recipe, image_size: size, model, software } = config;
+  const { recipe, image_size: size, mode, model, software } = config;
+  const scale = mode === "tiles" ? "in overlapping tiles of" : "at";
   get("model").textContent =
-    `Model: recipe ${recipe}, works at ${size} × ${size} pixels, SHA-256 ${model.slice(0, 12)}…; ${software}.`;
+    `Model: recipe ${recipe}, works ${scale} ${size} × ${size} pixels, SHA-256 ${model.slice(0, 12)}…; ${software}.`;
   for (const text of document.querySelectorAll(".foreground-name"))
     text.textContent = config.foreground;
   get("demo-note").hidden = recipe !== "demo";
