@@ -17,7 +17,7 @@ CHUNK = 256  # pictures read at a time
 BUFFER = 1 << 20  # bytes collected in memory before they are written
 PHOTOS, TRIMAPS, INDEX, FRAME = "photos.npy", "trimaps.npy", "index.csv", "frame.json"
 Sizes = Sequence[tuple[int, int]]  # height and width of pictures in pixels
-Stack = UInt8[np.ndarray, "n height width *channels"]
+Stack = UInt8[np.ndarray, "n ..."]  # (n, height, width) or (n, height, width, channels)
 
 
 class Pictures:
@@ -92,8 +92,8 @@ class Photo:
 class Split:
     """One split: its photos and trimaps, memory-mapped, and its index in the same order."""
 
-    photos: PictureArray  # RGB; (n, size, size, 3) unless photos keep their size
-    trimaps: PictureArray  # see petseg.data.labels; (n, size, size) unless photos keep their size
+    photos: PictureArray  # RGB: (n, size, size, 3), or pictures of their own size
+    trimaps: PictureArray  # labels: (n, size, size), or pictures of their own size
     index: list[Photo]
     frame: Frame
 

@@ -13,6 +13,7 @@ from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND, IGNORED
 from petseg.data.quantisation import LEVELS, MAX_LEVEL
 from petseg.report import render
 
+BILINEAR, NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
 MAX_SIDE = 512  # pixels; larger photos are shown smaller
 
 SHADES = {
@@ -72,11 +73,10 @@ def gallery_photos(
             test.index[row].name,
             test.index[row].groups[:group_levels],
             round(float(uncertainties[row]), 4),
-            render.webp_data_uri(shrunk(test.photos[row]), render.QUALITY),
+            render.webp_data_uri(shrunk(test.photos[row], BILINEAR), render.QUALITY),
             render.webp_data_uri(
-                pack(
-                    shrunk(test.trimaps[row], Image.Resampling.NEAREST), shrunk(probabilities[row])
-                )
+                # Both lose the same pixels, so that the page measures about the same IoU.
+                pack(*(shrunk(pixels[row], NEAREST) for pixels in (test.trimaps, probabilities)))
             ),
         )
         for row in rows
@@ -89,8 +89,7 @@ def is_any_shrunk(test: Split, rows: Sequence[int]) -> bool:
 
 
 def shrunk(
-    picture: UInt8[np.ndarray, "height width *channels"],
-    method: Image.Resampling = Image.Resampling.BILINEAR,
+    picture: UInt8[np.ndarray, "height width *channels"], method: Image.Resampling
 ) -> UInt8[np.ndarray, "rows columns *channels"]:
     """Return a picture whose longer side has at most `MAX_SIDE` pixels."""
     longer = max(picture.shape[:2])

@@ -61,6 +61,7 @@ SCRIPT = """
 import json, sys
 from dataclasses import asdict
 from petseg import command
+from petseg.data.frame import Frame
 from petseg.training import estimate
 from tests.training.test_estimate import SETTINGS, SIZE, SOURCE, TRAIN, VAL
 
@@ -114,6 +115,7 @@ def test_the_process_that_requests_an_estimate_imports_no_tensorflow(output: lis
 def test_ctrl_c_ends_both_processes() -> None:
     with start_script() as process:
         while not (children := psutil.Process(process.pid).children()):
+            assert process.poll() is None
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
