@@ -36,6 +36,7 @@ class FolderContent:
     tables: FolderTables
     format: MaskFormat
     masks_folder: Path  # where the paths of the masks begin
+    masks_top: str  # the folder in it that holds the masks
 
 
 def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderContent:
@@ -49,7 +50,7 @@ def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderCont
     Raises:
         UserError: a folder cannot be read, or a table or an annotation file is wrong.
     """
-    masks_folder = folder
+    masks_folder, top = folder, MASKS
     if isinstance(masks, CvatMasks):
         labelmap = only_file(folder / MASKS, "labelmap.txt")
         names = masks.cvat
@@ -64,7 +65,7 @@ def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderCont
         pairs, mask_kind = pair_files(folder, None), mask_format(masks)
     photos = {pair.name: pair.photo for pair in pairs}
     tables = folder_tables.read_tables(folder, photos)
-    return FolderContent(pairs, tables, mask_kind, masks_folder)
+    return FolderContent(pairs, tables, mask_kind, masks_folder, top)
 
 
 def only_file(folder: Path, ending: str) -> Path:
@@ -77,7 +78,7 @@ def only_file(folder: Path, ending: str) -> Path:
         Path(path) / name
         for path, _, names in os.walk(folder)
         for name in names
-        if name.endswith(ending)
+        if name.endswith(ending) and Path(path, name).is_file()
     )
     if len(matches) != 1:
         number = (
@@ -155,7 +156,11 @@ def list_folder(folder: Path, masks: Masks, raw: Path, place: str) -> dict[str, 
     Raises:
         UserError: as `read_folder`, or the folder has no photo.
     """
-    content = read_folder(folder, masks, raw)
+    return write_list(folder, read_folder(folder, masks, raw), raw, place)
+
+
+def write_list(folder: Path, content: FolderContent, raw: Path, place: str) -> dict[str, Any]:
+    """Write photos.csv to `raw`; return the content of source.json. See `list_folder`."""
     if not content.pairs:
         raise UserError(
             f"{folder / 'images'} has no photo; put the photos there and the masks in "

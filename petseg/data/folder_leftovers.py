@@ -1,0 +1,60 @@
+"""What lies in a team's folder without being used: masks without a photo, and other files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from petseg.data import label_studio
+from petseg.data.folder_source import FolderContent
+from petseg.data.mask_settings import CocoMasks, CvatMasks, LabelStudioMasks, Masks
+from petseg.data.pairs import IMAGES, MASKS, by_name, escaped, match, walk
+from petseg.data.photos import SUFFIXES
+
+NO_PHOTO = "masks without a photo"
+OTHER = "other files in images/ and masks/, which nothing reads"
+
+
+def leftovers(folder: Path, masks: Masks, content: FolderContent) -> dict[str, list[str]]:
+    """Return the paths of files that are not used, by kind."""
+    return {
+        NO_PHOTO: sorted(map(escaped, masks_without_photo(folder, content))),
+        OTHER: sorted(map(escaped, other_files(folder, masks))),
+    }
+
+
+def masks_without_photo(folder: Path, content: FolderContent) -> Iterator[str]:
+    """Yield the paths of masks, below the folder of the masks, that belong to no photo."""
+    masks = by_name(walk(content.masks_folder, content.masks_top))
+    photos = by_name(walk(folder, IMAGES))
+    matches = match(photos, masks)
+    used = {path for paths in matches.values() for path in paths}
+    yield from (path for paths in masks.values() for path in paths if path not in used)
+
+
+def other_files(folder: Path, masks: Masks) -> Iterator[str]:
+    """Yield the paths of files, below the folder, that are neither photos, masks nor annotations."""
+    for path in visible_files(folder / IMAGES):
+        if not path.lower().endswith(SUFFIXES):
+            yield f"{IMAGES}/{path}"
+    for path in visible_files(folder / MASKS):
+        if not is_read(path, masks):
+            yield f"{MASKS}/{path}"
+
+
+def is_read(path: str, masks: Masks) -> bool:
+    """Return whether a file in masks/ may be read under a convention; CVAT's whole export is."""
+    if isinstance(masks, CvatMasks):
+        return True
+    if isinstance(masks, CocoMasks):
+        return path.endswith(".json")
+    if isinstance(masks, LabelStudioMasks):
+        return path.endswith(".json") or bool(label_studio.FILE.fullmatch(path.rpartition("/")[2]))
+    return path.lower().endswith(SUFFIXES)
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files in a folder, at any depth, but for hidden files and folders."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        parent = Path(path).relative_to(folder)
+        yield from ((parent / name).as_posix() for name in names if not name.startswith("."))
