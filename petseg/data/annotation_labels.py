@@ -94,4 +94,7 @@ def pixel_shares(colours: Mapping[str, int], values: Mapping[Value, int]) -> dic
         pixels[colour_name(value * 0x010101) if isinstance(value, int) else value] += count
     total = max(1, pixels.total())
     amounts = {name: pixels[colour_name(colour)] for name, colour in colours.items()}
-    return {name: f"{mask_values.share(n / total)} of the pixels" for name, n in amounts.items()}
+    return {
+        name: f"{mask_values.share(n / total)} of the pixels" if n else "no pixels"
+        for name, n in amounts.items()
+    }

@@ -15,7 +15,7 @@ OTHER = "other files in images/ and masks/, which nothing reads"
 
 
 def leftovers(folder: Path, masks: Masks, content: FolderContent) -> dict[str, list[str]]:
-    """Return the paths of files that are not used, by kind."""
+    """Return the files and masks that are not used, by kind."""
     return {
         NO_PHOTO: sorted(map(escaped, masks_without_photo(folder, content))),
         OTHER: sorted(map(escaped, other_files(folder, masks))),
@@ -23,12 +23,17 @@ def leftovers(folder: Path, masks: Masks, content: FolderContent) -> dict[str, l
 
 
 def masks_without_photo(folder: Path, content: FolderContent) -> Iterator[str]:
-    """Yield the paths of masks, below the folder of the masks, that belong to no photo."""
+    """Yield the masks that belong to no photo: their paths, or the names that an export gives."""
     masks = by_name(walk(content.masks_folder, content.masks_top))
     photos = by_name(walk(folder, IMAGES))
     matches = match(photos, masks)
     used = {path for paths in matches.values() for path in paths}
-    yield from (path for paths in masks.values() for path in paths if path not in used)
+    for name, paths in masks.items():
+        unused = [path for path in paths if path not in used]
+        if content.masks_folder == folder:
+            yield from (f"{content.masks_top}/{path}" for path in unused)
+        elif unused:
+            yield name
 
 
 def other_files(folder: Path, masks: Masks) -> Iterator[str]:
