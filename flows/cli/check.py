@@ -19,6 +19,10 @@ Recipe = Annotated[
     str | None, Parameter(help="Whose parameters count (default: the one in use, or own).")
 ]
 NoEstimate = Annotated[bool, Parameter(help="Do not measure how long the training takes.")]
+Html = Annotated[
+    Path | None,
+    Parameter(help="Also write a page of photos with their masks over them.", metavar="FILE"),
+]
 Names = Annotated[bool, Parameter(help="List every name, not only the first ones.")]
 
 
@@ -27,6 +31,7 @@ def check(
     /,
     *,
     recipe: Recipe = None,
+    html: Html = None,
     names: Names = False,
     no_estimate: NoEstimate = False,
 ) -> int:
@@ -50,6 +55,8 @@ def check(
         print(f"error: {folder}: {len(paths):,} {kind}: {shortened(paths, limit)}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="petseg-check-") as work:
         report = folder_check.inspect(folder, sections["download"].masks, settings, Path(work))
+        if html:
+            write_page(html, folder, Path(work), report)
     for line in lines(folder, report, limit):
         print(line)
     for refusal in report.refusals:
@@ -64,6 +71,37 @@ def check(
         measured = estimate.measure_in_process(sections["train"], size, train, val, source)
         print(f"training by {source}: {estimate.describe(measured)}")
     return 0
+
+
+def write_page(html: Path, folder: Path, work: Path, report: "FolderReport") -> None:
+    """Write the page of a folder.
+
+    Args:
+        html: the file to write.
+        folder: the team's folder.
+        work: the folder with its list.
+        report: what is known of it.
+
+    Raises:
+        UserError: the file cannot be written, or would lie among the photos.
+    """
+    from petseg.data.folder import FolderPhotos
+    from petseg.data.pairs import IMAGES, MASKS
+    from petseg.errors import UserError
+    from petseg.sheet import page
+
+    errors = [f"error: {refusal}" for refusal in report.refusals]
+    for top in (folder / IMAGES, folder / MASKS):
+        if html.resolve().is_relative_to(top.resolve()):
+            raise UserError(f"{html} would lie among the photos, in {top}; name another file")
+    summary = [*lines(folder, report, MAX_NAMES), *errors]
+    try:
+        page.write(html, FolderPhotos(work), report, summary)
+    except OSError as error:
+        raise UserError(
+            f"{html} cannot be written ({error.strerror}); name another file"
+        ) from error
+    print(f"page: {html}", file=sys.stderr)
 
 
 def own_recipe() -> str | None:
