@@ -49,6 +49,8 @@ def check(
         raise UserError(
             f"{source}: download.source is not folder; `petseg check --recipe {RECIPE}`"
         )
+    if not blocked_files.is_utf8(str(folder.absolute())):
+        raise UserError(f"{folder.absolute()}: the path is not UTF-8; rename the folder")
     settings, limit = sections["preprocess"], None if names else MAX_NAMES
     blocked = blocked_files.blocked_files(folder)
     for kind, paths in blocked.items():

@@ -25,6 +25,7 @@ from petseg.data.mask_settings import (
 from petseg.data.pairs import MASKS, Pair, escaped, pair_files
 from petseg.errors import UserError
 
+MAX_SHOWN = 80  # characters of a name in an error
 Rendering = Iterator[tuple[str, UInt8[np.ndarray, "height width"]]]  # photo's file name, labels
 
 
@@ -101,8 +102,14 @@ def render(folder: Path, masks: CocoMasks | LabelStudioMasks, target: Path) -> I
         )
     for photo, labels in rendering:
         path = mask_path(photo)
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(labels).save(target / path, compress_level=1)
+        try:
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(labels).save(target / path, compress_level=1)
+        except (OSError, ValueError) as error:  # such as a name that no disk can hold
+            raise UserError(
+                f"{annotations}: the mask of {photo[:MAX_SHOWN]!r} cannot be written ({error}); "
+                "if it is the name, mend it"
+            ) from error
         yield path
 
 

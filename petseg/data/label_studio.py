@@ -39,7 +39,7 @@ class BrushFile:
 def brush_files(folder: Path) -> Iterator[BrushFile]:
     """Yield the PNG files of the export in a folder, at any depth, in the order of their paths."""
     for path in sorted(folder.rglob("*.png")):
-        if match := FILE.fullmatch(path.name):
+        if (match := FILE.fullmatch(path.name)) and path.is_file():
             yield BrushFile(path, int(match["task"]), int(match["annotation"]), match["rest"])
 
 
@@ -64,7 +64,7 @@ def photo_names(path: Path) -> dict[int, str]:
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))
         return {int(task["id"]): photo_name(task.get("data", task)) for task in tasks}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, RecursionError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path} is not Label Studio's export as JSON or JSON-MIN ({error!r}); export it again"
         ) from error
@@ -137,7 +137,7 @@ def read_area(path: Path) -> UInt8[np.ndarray, "height width"]:
         UserError: it cannot be read.
     """
     try:
-        with decoding_errors("mask"):
+        with decoding_errors("mask"):  # an error of reading, too
             image: Image.Image = open_header(path.read_bytes())
             return np.asarray(image.convert("L"))
     except UnusableError as error:

@@ -67,7 +67,7 @@ def walk(folder: Path, top: str) -> Iterator[str]:
 
     def fail(error: OSError) -> None:
         raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}): a team's photos are in "
+            f"{escaped(error.filename)} cannot be read ({error.strerror}): a team's photos are in "
             f"{folder / IMAGES}, their masks in {folder / MASKS}"
         ) from error
 
@@ -76,7 +76,7 @@ def walk(folder: Path, top: str) -> Iterator[str]:
         for name in folders:
             if (link := Path(path) / name).is_symlink():
                 raise UserError(
-                    f"{link} is a link to a folder, in which DVC would not notice a change; "
+                    f"{escaped(str(link))} is a link to a folder, in which DVC would not notice a change; "
                     f"make {folder / top} itself the link, or copy the files"
                 )
         parent = Path(path).relative_to(folder / top).as_posix()
@@ -138,7 +138,7 @@ def rejection_reason(
     collisions: Mapping[str, Sequence[str]],
 ) -> str:
     """Return why a photo cannot be used by its name, or an empty text."""
-    if not is_printable(name):
+    if not all(map(is_printable, (name, *masks))):
         return "name has a line break, another control character or bytes that are not UTF-8"
     if same := collisions.get(name.casefold()):
         return f"names equal but for case: {examples(same)}"
