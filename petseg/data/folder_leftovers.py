@@ -7,7 +7,7 @@ from pathlib import Path
 from petseg.data import label_studio
 from petseg.data.folder_source import FolderContent
 from petseg.data.mask_settings import CocoMasks, CvatMasks, LabelStudioMasks, Masks
-from petseg.data.pairs import IMAGES, MASKS, by_name, escaped, match, walk
+from petseg.data.pairs import IMAGES, MASKS, by_name, escaped, match, stem, walk
 from petseg.data.photos import SUFFIXES
 
 NO_PHOTO = "masks without a photo"
@@ -24,16 +24,19 @@ def leftovers(folder: Path, masks: Masks, content: FolderContent) -> dict[str, l
 
 def masks_without_photo(folder: Path, content: FolderContent) -> Iterator[str]:
     """Yield the masks that belong to no photo: their paths, or the names that an export gives."""
-    masks = by_name(walk(content.masks_folder, content.masks_top))
-    photos = by_name(walk(folder, IMAGES))
-    matches = match(photos, masks)
-    used = {path for paths in matches.values() for path in paths}
-    for name, paths in masks.items():
-        unused = [path for path in paths if path not in used]
-        if content.masks_folder == folder:
-            yield from (f"{content.masks_top}/{path}" for path in unused)
-        elif unused:
-            yield name
+    used = {pair.mask for pair in content.pairs}
+    top = content.masks_top
+    paths = walk(content.masks_folder, top)
+    masks = by_name(path for path in paths if f"{top}/{path}" not in used)
+    stems = set(map(stem, masks))
+    photos = {pair.name: pair for pair in content.pairs if stem(pair.name) in stems}
+    several = {
+        path for name, paths in match(photos, masks) if not photos[name].mask for path in paths
+    }
+    for name, unused in masks.items():
+        for path in unused:
+            if path not in several:
+                yield f"{top}/{path}" if content.masks_folder == folder else name
 
 
 def other_files(folder: Path, masks: Masks) -> Iterator[str]:

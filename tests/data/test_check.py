@@ -85,6 +85,22 @@ def test_files_that_nothing_uses_and_rows_of_no_photo_are_named(own: Path) -> No
     assert f"{rows}: {unknown}; q3 in splits.csv; q4 in splits.csv" in check(own, "--names")
 
 
+def test_masks_without_a_photo_are_those_that_no_photo_could_mean(
+    own: Path, tmp_path: Path
+) -> None:
+    """Of p00 there are two photos and three masks; of p01 and p02 several masks."""
+    write_pair(own, "a/p00")
+    shutil.copy(own / "masks/p01.png", own / "masks/p01.gif")
+    (own / "masks/p02.png").unlink()
+    for folder in ("x", "y"):
+        (own / "masks" / folder).mkdir()
+        for name in ("p00", "p02"):
+            shutil.copy(own / "masks/p03.png", own / f"masks/{folder}/{name}.png")
+    report = inspect(own, tmp_path / "work")
+    assert set(report.by_kind()) == {"several masks of this name"}
+    assert report.others[folder_leftovers.NO_PHOTO] == ["masks/x/p00.png", "masks/y/p00.png"]
+
+
 def test_what_splits_csv_divides_and_should_not_is_named(own: Path, tmp_path: Path) -> None:
     shutil.copy(own / "images/p00.png", own / "images/p01.png")
     subjects = ["p04,s", "p05,s", "p06,s", "p07,t", "p08,t"]
