@@ -18,7 +18,8 @@ def hashes(
     """
     size = photos.shape[1]
     edges = np.arange(9) * size // 9
-    grey = photos.sum(axis=3, dtype=np.uint16)
+    red, green, blue = np.moveaxis(photos, 3, 0)
+    grey = red.astype(np.uint16) + green + blue  # `photos.sum(axis=3)` takes twelve times as long
     rows = np.add.reduceat(grey, edges, axis=1, dtype=np.uint32)
     cells = np.add.reduceat(rows, edges, axis=2, dtype=np.uint32).astype(float)
     sides = np.diff(np.append(edges, size))  # of the cells, pixels
