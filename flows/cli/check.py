@@ -1,8 +1,10 @@
 """The command that looks at a team's own photos before the work begins: check."""
 
+import errno
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_NAMES = 3  # of a kind of problem
 MAX_GROUPS = 10  # and as many labels of an annotation tool
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for one file
 RECIPE = "own"  # whose parameters count if the recipe in use has another source
 Folder = Annotated[Path, Parameter(help="With images/ and masks/.", show_default=True)]
 Recipe = Annotated[
@@ -55,10 +58,10 @@ def check(
     blocked = blocked_files.blocked_files(folder)
     for kind, paths in blocked.items():
         print(f"error: {folder}: {len(paths):,} {kind}: {shortened(paths, limit)}", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="petseg-check-") as work:
-        report = folder_check.inspect(folder, sections["download"].masks, settings, Path(work))
+    with temporary_folder() as work:
+        report = folder_check.inspect(folder, sections["download"].masks, settings, work)
         if html:
-            write_page(html, folder, Path(work), report)
+            write_page(html, folder, work, report)
     for line in lines(folder, report, limit):
         print(line)
     for refusal in report.refusals:
@@ -73,6 +76,27 @@ def check(
         measured = estimate.measure_in_process(sections["train"], size, train, val, source)
         print(f"training by {source}: {estimate.describe(measured)}")
     return 0
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Provide an empty folder, which is deleted at the end.
+
+    Raises:
+        UserError: its disk is full.
+    """
+    from petseg.errors import UserError
+
+    with tempfile.TemporaryDirectory(prefix="petseg-check-") as work:
+        try:
+            yield Path(work)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise UserError(
+                f"{work} has no room ({error.strerror}); the check needs as much as data/arrays: "
+                "set TMPDIR to a folder on a larger disk"
+            ) from error
 
 
 def write_page(html: Path, folder: Path, work: Path, report: "FolderReport") -> None:

@@ -221,6 +221,15 @@ def test_hostile_annotations_are_one_line(own: Path, text: str, words: str) -> N
     assert output.splitlines()[-1].startswith("error: own/masks/a.json")
 
 
+def test_a_full_disk_is_one_line_with_the_remedy(own: Path) -> None:
+    limited = ("prlimit", "--fsize=20000", *CHECK)  # bytes of one file: the arrays have more
+    output = run_in(own.parent, *limited, fails=True)
+    assert "has no room (File too large)" in output
+    assert "set TMPDIR to a folder on a larger disk" in output
+    assert "Traceback" not in output
+    assert len(output.splitlines()) == 1
+
+
 def test_a_mask_that_is_no_picture_and_one_that_is_huge_are_left_out(own: Path) -> None:
     (own / "masks/p00.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
     Image.new("1", (30_000, 30_000)).save(own / "masks/p01.png")
