@@ -44,7 +44,7 @@ def check(
     would refuse the folder.
     """
     from flows.workspace import recipes
-    from petseg.data import blocked_files, folder_check
+    from petseg.data import blocked_files, folder_check, pairs
     from petseg.errors import UserError
 
     source, sections = recipes.checked(recipe or own_recipe())
@@ -63,9 +63,9 @@ def check(
         if html:
             write_page(html, folder, work, report)
     for line in lines(folder, report, limit):
-        print(line)
+        print(pairs.escaped(line))
     for refusal in report.refusals:
-        print(f"error: {refusal}", file=sys.stderr)
+        print(f"error: {pairs.escaped(refusal)}", file=sys.stderr)
     if report.refusals or blocked:
         return 1
     if not no_estimate:

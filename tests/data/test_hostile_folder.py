@@ -5,12 +5,13 @@ import os
 import shutil
 import socket
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from petseg.data import blocked_files
+from petseg.data import blocked_files, pairs
 from tests.conftest import DEMO, ENVIRONMENT, ROOT, TINY, run_in
 from tests.data.test_folder import write_pair
 
@@ -94,6 +95,41 @@ def test_what_is_no_file_is_refused_and_nothing_hangs(own: Path) -> None:
     assert f"2 {blocked_files.BROKEN}: images/circle.png; images/gone.png" in output
     assert "own: 12 of 17 photos can be used" in output
     assert "left out: 1 photo is no file, or a link to none: pipe" in output
+
+
+@pytest.mark.parametrize("kind", ["name", "link", "pipe"])
+def test_dvc_itself_stops_or_waits_for_ever_at_what_is_refused(own: Path, kind: str) -> None:
+    photo = own / "images" / os.fsdecode(b"\xff.png")
+    if kind == "name":
+        photo.write_bytes(b"")
+    elif kind == "link":
+        (own / "images/gone.png").symlink_to("nowhere")
+    else:
+        os.mkfifo(own / "images/pipe")
+    (own / "dvc.yaml").write_text("stages: {one: {cmd: touch out, deps: [images], outs: [out]}}\n")
+    run_in(own, "dvc", "init", "--quiet", "--no-scm")
+    output = run_in(own, "timeout", "12", "dvc", "repro", fails=True)
+    assert ("ERROR: failed to reproduce 'one'" in output) == (kind != "pipe")
+    assert not (own / "out").exists()
+
+
+def test_listing_takes_less_than_a_kilobyte_a_photo(own: Path) -> None:
+    count = 20_000
+    for number in range(count):
+        for folder in ("images", "masks"):
+            os.link(own / folder / "p00.png", own / folder / f"IMG_{number:07}.png")
+    tracemalloc.start()
+    assert len(pairs.pair_files(own, None)) == count + 12
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000 * count
+
+
+def test_what_a_terminal_would_obey_is_escaped(own: Path) -> None:
+    (own / "groups.csv").write_text('name,group\n"\x1b[31m\nred",x\np00,"a\x1b]0;b"\n')
+    output = check(own, fails=False)
+    assert "\x1b" not in output
+    assert r"\x1b[31m\nred in groups.csv" in output
 
 
 @pytest.mark.parametrize("table", ["groups.csv", "splits.csv"])
