@@ -71,15 +71,20 @@ def measure(folder: Path, count: int, size: int) -> tuple[int, float]:
     archives.write(raw / archives.ANNOTATIONS, annotations(count))
     archives.write(raw / archives.IMAGES, images(count))
     (folder / "params.yaml").write_text(PARAMS.replace("SIZE", str(size)))
+    return run_stage(folder, "preprocess", "raw", "arrays")
+
+
+def run_stage(folder: Path, stage: str, *paths: str) -> tuple[int, float]:
+    """Run a stage in a folder; return the peak memory of its processes in bytes, and its seconds."""
     start, peak = time.perf_counter(), 0
-    command = [sys.executable, "-m", "stages.preprocess", "raw", "arrays"]
-    with subprocess.Popen(command, cwd=folder) as stage:
-        process = psutil.Process(stage.pid)
-        while stage.poll() is None:
+    command = [sys.executable, "-m", f"stages.{stage}", *paths]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as running:
+        process = psutil.Process(running.pid)
+        while running.poll() is None:
             peak = max(peak, memory(process))
             time.sleep(0.05)
-    if stage.returncode:
-        sys.exit(f"preprocess failed with {stage.returncode}")
+    if running.returncode:
+        sys.exit(f"{stage} failed with {running.returncode}")
     return peak, time.perf_counter() - start
 
 

@@ -110,6 +110,7 @@ WINGS = {  # what each wing of the library may import of the others
     "evaluation": {"data", "model", "inference"},
     "report": {"data", "evaluation"},
     "review": {"data", "evaluation", "report"},
+    "sheet": {"data", "report"},
 }
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "The pipeline": {
         "flows.cli.check:check": """
             petseg check data/own                 # what is wrong, what would be used
+            petseg check --html page.html         # and a page of photos with masks
             petseg check photos --recipe own      # by the parameters of a recipe
             """,
         "flows.cli.run:plan": """

@@ -14,7 +14,11 @@ from petseg.data.labels import BACKGROUND, FOREGROUND, IGNORED
 from petseg.data.photos import MAX_PIXELS
 from petseg.errors import UserError
 
-SECTIONS = ("images", "annotations", "categories")
+SECTIONS = {  # and what each of their entries has
+    "images": {"id", "file_name", "width", "height"},
+    "annotations": {"image_id", "category_id"},
+    "categories": {"id", "name"},
+}
 Annotation = Mapping[str, Any]
 
 
@@ -22,17 +26,31 @@ def read(path: Path) -> dict[str, Any]:
     """Return the content of a COCO file.
 
     Raises:
-        UserError: it is not JSON, or has not COCO's three lists.
+        UserError: it cannot be read, is not JSON, or has not COCO's three lists.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); `chmod a+r` it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}; export it again") from error
     if not isinstance(content, dict) or not all(
         isinstance(content.get(key), list) for key in SECTIONS
     ):
         raise UserError(f"{path} is not in COCO's format: it needs the lists {', '.join(SECTIONS)}")
+    for section, keys in SECTIONS.items():
+        for number, entry in enumerate(content[section]):
+            if not is_entry(entry, keys):
+                raise UserError(
+                    f"{path}: entry {number} of {section} has not the keys "
+                    f"{', '.join(sorted(keys))} with a number or a text; export it again"
+                )
     return content
+
+
+def is_entry(entry: object, keys: Collection[str]) -> bool:
+    """Return whether an entry of a COCO file has a number or a text for each of the keys."""
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), int | str) for key in keys)
 
 
 def category_ids(path: Path, content: Mapping[str, Any], names: Collection[str]) -> set[int]:
@@ -75,7 +93,9 @@ def render_masks(
             by_image[annotation["image_id"]].append(annotation)
     for image in content["images"]:
         name, height, width = str(image["file_name"]), image["height"], image["width"]
-        if not 0 < height * width <= MAX_PIXELS:
+        if not all(isinstance(side, int) and side > 0 for side in (height, width)):
+            raise UserError(f"{path}: {name} is {width!r} x {height!r} pixels; export it again")
+        if height * width > MAX_PIXELS:
             raise UserError(
                 f"{path}: {name} has {width} x {height} pixels; allowed: {MAX_PIXELS:,}"
             )

@@ -17,7 +17,7 @@ def read_labelmap(path: Path) -> dict[str, int]:
         UserError: a line is not `NAME:RED,GREEN,BLUE:PARTS:ACTIONS`, or two labels have one colour.
     """
     colours: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         match = LINE.fullmatch(line.strip())
@@ -35,6 +35,18 @@ def read_labelmap(path: Path) -> dict[str, int]:
             )
         colours[match["name"]] = colour
     return colours
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a labelmap.txt.
+
+    Raises:
+        UserError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); export it from CVAT again") from error
 
 
 def colours(

@@ -20,6 +20,7 @@ from petseg.data.photos import Picture
 
 LIST, SOURCE = "photos.csv", "source.json"
 NO_GROUP = "none"  # the group of a photo without a group, where other photos have one
+SMALL_FILE = 1 << 20  # bytes of a file that is read at once
 BATCH = 16  # pairs hashed per task of a thread
 
 
@@ -56,8 +57,10 @@ def file_facts(path: Path, kind: str) -> FileFacts:
         return FileFacts(reason=f"{kind} is no file, or a link to none")
     try:
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return FileFacts(os.fstat(file.fileno()).st_size, digest)
+            size = os.fstat(file.fileno()).st_size
+            if size <= SMALL_FILE:  # for which file_digest takes twice as long
+                return FileFacts(size, hashlib.sha256(file.read()).hexdigest())
+            return FileFacts(size, hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
         return FileFacts(reason=f"{kind} cannot be read: {error.strerror}")
 

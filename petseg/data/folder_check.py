@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from petseg import files, parallel, progress
-from petseg.data import arrays, convert, folder_source, labels, mask_values, splits
+from petseg.data import (
+    annotation_labels,
+    arrays,
+    convert,
+    folder_leftovers,
+    folder_source,
+    folder_splits,
+    labels,
+    mask_values,
+    splits,
+)
+from petseg.data.annotation_labels import LabelUse
 from petseg.data.convert import Decoded
 from petseg.data.folder import SOURCE, FolderPhotos
 from petseg.data.frame import Frame
@@ -19,6 +30,7 @@ from petseg.errors import UserError
 TINY = 32  # pixels: a photo with a shorter side has little to learn from
 BATCH = 8  # masks per task of a thread
 EMPTY, FULL, SMALL = "masks without foreground", "masks of foreground alone", "tiny photos"
+UNKNOWN = "names in a table that no photo has"
 
 
 @dataclass
@@ -32,6 +44,9 @@ class FolderReport:
     remarks: dict[str, list[str]] = field(default_factory=dict)  # names to look at, by kind
     refusals: list[str] = field(default_factory=list)  # why the stages would refuse the folder
     values: Counter[Value] = field(default_factory=Counter)  # pixels of all masks by value
+    labels: list[LabelUse] = field(default_factory=list)  # of an annotation tool
+    group_kinds: tuple[str, ...] = ()  # what groups and subgroups are called; as many as there are
+    others: dict[str, list[str]] = field(default_factory=dict)  # files, rows and splits, by kind
 
     def by_kind(self) -> dict[str, list[str]]:
         """Return `name: detail` of the photos that cannot be used, by kind of reason."""
@@ -52,6 +67,17 @@ class FolderReport:
             return len(photos)
         return sum(-(-row.width // frame.size) * -(-row.height // frame.size) for row in photos)
 
+    def by_group(self, level: int) -> dict[str, Counter[str]]:
+        """Return how many usable photos of each split a group has, the largest group first.
+
+        Args:
+            level: 0 for groups, 1 for subgroups.
+        """
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for row in self.index:
+            counts[row.groups[level]][self.split_by_name.get(row.name, "")] += 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1].total(), item[0])))
+
 
 def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) -> FolderReport:
     """Return what the stages would make of a team's folder; they would use the same code.
@@ -65,15 +91,23 @@ def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) 
     Raises:
         UserError: the folder, a table or an annotation file cannot be read at all.
     """
-    source = folder_source.list_folder(folder, masks, work, str(folder.absolute()))
+    content = folder_source.read_folder(folder, masks, work)
+    source = folder_source.write_list(folder, content, work, str(folder.absolute()))
     files.write_json(work / SOURCE, source)
     data = FolderPhotos(work)
     listed = data.listed()
     decoded = convert.decode(data, listed, work, settings)
     report = FolderReport(listed, decoded.reasons, decoded.index)
-    report.values = count_values(data, listed)
+    report.group_kinds = data.group_kinds
+    report.values = Counter() if source["rendered"] else count_values(data, listed)
+    report.labels = annotation_labels.label_uses(folder, masks, report.values)
     report.refusals = list(refusals(report, decoded, settings))
     report.remarks = remarks(report, decoded)
+    report.others = folder_leftovers.leftovers(folder, masks, content)
+    report.others[UNKNOWN] = content.tables.unknown
+    if any(row.split for row in listed) and report.split_by_name:
+        look_alike = convert.look_alike_numbers(decoded)
+        report.others |= folder_splits.divided(listed, report.split_by_name, look_alike)
     return report
 
 

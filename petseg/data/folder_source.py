@@ -25,6 +25,7 @@ from petseg.data.mask_settings import (
 from petseg.data.pairs import MASKS, Pair, escaped, pair_files
 from petseg.errors import UserError
 
+MAX_SHOWN = 80  # characters of a name in an error
 Rendering = Iterator[tuple[str, UInt8[np.ndarray, "height width"]]]  # photo's file name, labels
 
 
@@ -36,6 +37,7 @@ class FolderContent:
     tables: FolderTables
     format: MaskFormat
     masks_folder: Path  # where the paths of the masks begin
+    masks_top: str  # the folder in it that holds the masks
 
 
 def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderContent:
@@ -49,7 +51,7 @@ def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderCont
     Raises:
         UserError: a folder cannot be read, or a table or an annotation file is wrong.
     """
-    masks_folder = folder
+    masks_folder, top = folder, MASKS
     if isinstance(masks, CvatMasks):
         labelmap = only_file(folder / MASKS, "labelmap.txt")
         names = masks.cvat
@@ -64,7 +66,7 @@ def read_folder(folder: Path, masks: Masks, rendered_folder: Path) -> FolderCont
         pairs, mask_kind = pair_files(folder, None), mask_format(masks)
     photos = {pair.name: pair.photo for pair in pairs}
     tables = folder_tables.read_tables(folder, photos)
-    return FolderContent(pairs, tables, mask_kind, masks_folder)
+    return FolderContent(pairs, tables, mask_kind, masks_folder, top)
 
 
 def only_file(folder: Path, ending: str) -> Path:
@@ -77,7 +79,7 @@ def only_file(folder: Path, ending: str) -> Path:
         Path(path) / name
         for path, _, names in os.walk(folder)
         for name in names
-        if name.endswith(ending)
+        if name.endswith(ending) and Path(path, name).is_file()
     )
     if len(matches) != 1:
         number = (
@@ -100,8 +102,14 @@ def render(folder: Path, masks: CocoMasks | LabelStudioMasks, target: Path) -> I
         )
     for photo, labels in rendering:
         path = mask_path(photo)
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(labels).save(target / path, compress_level=1)
+        try:
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(labels).save(target / path, compress_level=1)
+        except (OSError, ValueError) as error:  # such as a name that no disk can hold
+            raise UserError(
+                f"{annotations}: the mask of {photo[:MAX_SHOWN]!r} cannot be written ({error}); "
+                "if it is the name, mend it"
+            ) from error
         yield path
 
 
@@ -155,7 +163,11 @@ def list_folder(folder: Path, masks: Masks, raw: Path, place: str) -> dict[str, 
     Raises:
         UserError: as `read_folder`, or the folder has no photo.
     """
-    content = read_folder(folder, masks, raw)
+    return write_list(folder, read_folder(folder, masks, raw), raw, place)
+
+
+def write_list(folder: Path, content: FolderContent, raw: Path, place: str) -> dict[str, Any]:
+    """Write photos.csv to `raw`; return the content of source.json. See `list_folder`."""
     if not content.pairs:
         raise UserError(
             f"{folder / 'images'} has no photo; put the photos there and the masks in "

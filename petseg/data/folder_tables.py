@@ -69,6 +69,8 @@ def read_table(
     """
     if not path.exists():
         return (), {}
+    if not path.is_file():
+        raise UserError(f"{path} is no file; put a table there, or remove it")
     rows: dict[str, dict[str, str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -93,4 +95,6 @@ def read_table(
                     rows[name] = {key: row[key].strip() for key in columns if key != "name"}
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a CSV in UTF-8: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); `chmod a+r` it") from error
     return tuple(name for name in columns if name != "name"), rows

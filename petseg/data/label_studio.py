@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -39,8 +39,20 @@ class BrushFile:
 def brush_files(folder: Path) -> Iterator[BrushFile]:
     """Yield the PNG files of the export in a folder, at any depth, in the order of their paths."""
     for path in sorted(folder.rglob("*.png")):
-        if match := FILE.fullmatch(path.name):
+        if (match := FILE.fullmatch(path.name)) and path.is_file():
             yield BrushFile(path, int(match["task"]), int(match["annotation"]), match["rest"])
+
+
+def newest_files(files: Iterable[BrushFile]) -> dict[int, list[BrushFile]]:
+    """Return the files of every task, of its annotation with the highest number alone."""
+    by_task: defaultdict[int, list[BrushFile]] = defaultdict(list)
+    for file in files:
+        by_task[file.task].append(file)
+    newest = {task: max(file.annotation for file in group) for task, group in by_task.items()}
+    return {
+        task: [file for file in group if file.annotation == newest[task]]
+        for task, group in sorted(by_task.items())
+    }
 
 
 def photo_names(path: Path) -> dict[int, str]:
@@ -52,7 +64,7 @@ def photo_names(path: Path) -> dict[int, str]:
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))
         return {int(task["id"]): photo_name(task.get("data", task)) for task in tasks}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, RecursionError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path} is not Label Studio's export as JSON or JSON-MIN ({error!r}); export it again"
         ) from error
@@ -84,23 +96,18 @@ def render_masks(
     """
     photos = photo_names(path)
     exported = list(brush_files(folder))
-    by_task: defaultdict[int, list[BrushFile]] = defaultdict(list)
-    for file in exported:
-        by_task[file.task].append(file)
     for name in (*foreground, *ignore):
         if not any(file.has_label(name) for file in exported):
             raise UserError(
                 f"download.masks.label_studio: no file in {folder} is of the label {name}; "
                 "their names end in the label and a number, such as tag-Cat-0.png"
             )
-    for task, files in sorted(by_task.items()):
+    for task, files in newest_files(exported).items():
         if task not in photos:
             raise UserError(
                 f"{files[0].path}: {path} has no task {task}; export both from the same project"
             )
-        newest = max(file.annotation for file in files)
-        current = [file for file in files if file.annotation == newest]
-        yield photos[task], merge(current, foreground, ignore)
+        yield photos[task], merge(files, foreground, ignore)
 
 
 def merge(
@@ -130,7 +137,7 @@ def read_area(path: Path) -> UInt8[np.ndarray, "height width"]:
         UserError: it cannot be read.
     """
     try:
-        with decoding_errors("mask"):
+        with decoding_errors("mask"):  # an error of reading, too
             image: Image.Image = open_header(path.read_bytes())
             return np.asarray(image.convert("L"))
     except UnusableError as error:

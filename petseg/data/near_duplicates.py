@@ -16,7 +16,9 @@ def hashes(
     The grey photo shrunk to 9×9 means; a bit says whether a cell is darker than its right
     neighbour (64), or than the one below it (64). N. Krawetz: Kind of like that, 2013.
     """
-    cells: np.ndarray = photos.sum(axis=3, dtype=np.uint16)
+    red, green, blue = np.moveaxis(photos, 3, 0)
+    # `photos.sum(axis=3)` takes twelve times as long
+    cells: np.ndarray = red.astype(np.uint16) + green + blue
     area: np.ndarray = np.array(3.0)
     for axis in (1, 2):
         edges = np.arange(9) * photos.shape[axis] // 9

@@ -2,8 +2,8 @@
 
 import os
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +40,11 @@ def pair_files(folder: Path, masks: Sequence[str] | None, masks_folder: str = MA
         UserError: a folder cannot be read.
     """
     photos_by_name = by_name(walk(folder, IMAGES))
-    matches = match(photos_by_name, by_name(walk(folder, masks_folder) if masks is None else masks))
+    masks_by_name = by_name(walk(folder, masks_folder) if masks is None else masks)
     collisions = equal_but_for_case(photos_by_name)
     rows = []
-    for name in sorted(photos_by_name):
-        photos, own_masks = photos_by_name[name], matches[name]
+    for name, own_masks in match(sorted(photos_by_name), masks_by_name):
+        photos = photos_by_name.pop(name)
         reason = rejection_reason(name, photos, own_masks, collisions)
         mask = f"{masks_folder}/{own_masks[0]}" if len(own_masks) == 1 else ""
         rows.append(Pair(name, f"{IMAGES}/{photos[0]}", mask, reason))
@@ -67,7 +67,7 @@ def walk(folder: Path, top: str) -> Iterator[str]:
 
     def fail(error: OSError) -> None:
         raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}): a team's photos are in "
+            f"{escaped(error.filename)} cannot be read ({error.strerror}): a team's photos are in "
             f"{folder / IMAGES}, their masks in {folder / MASKS}"
         ) from error
 
@@ -76,7 +76,7 @@ def walk(folder: Path, top: str) -> Iterator[str]:
         for name in folders:
             if (link := Path(path) / name).is_symlink():
                 raise UserError(
-                    f"{link} is a link to a folder, in which DVC would not notice a change; "
+                    f"{escaped(str(link))} is a link to a folder, in which DVC would not notice a change; "
                     f"make {folder / top} itself the link, or copy the files"
                 )
         parent = Path(path).relative_to(folder / top).as_posix()
@@ -98,37 +98,41 @@ def by_name(paths: Iterable[str]) -> dict[str, list[str]]:
 
 
 def match(
-    photos: Mapping[str, Sequence[str]], masks: Mapping[str, list[str]]
-) -> dict[str, list[str]]:
-    """Return the masks of every photo: with the same name, or else with the same unique stem."""
-    photo_stems, mask_stems = by_stem(photos), by_stem(masks)
-    result = {}
+    photos: Collection[str], masks: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield every photo with its masks: of the same name, or else of the same unique stem.
+
+    Args:
+        photos: names of photos, in any order.
+        masks: paths of masks by name.
+    """
+    stems = {stem(name) for name in photos if name not in masks}
+    counts = Counter(stem(name) for name in photos if stem(name) in stems)
+    same_stem: defaultdict[str, list[str]] = defaultdict(list)
+    for name, paths in masks.items():
+        if counts[stem(name)] == 1:
+            same_stem[stem(name)] += paths
     for name in photos:
-        stem = name.rpartition("/")[2]
-        same_stem = mask_stems.get(stem, [])
-        if name in masks:
-            result[name] = masks[name]
-        elif len(photo_stems[stem]) == 1:
-            result[name] = [path for other in same_stem for path in masks[other]]
-        else:
-            result[name] = []
-    return result
+        yield name, masks.get(name) or same_stem.get(stem(name)) or ()
 
 
-def by_stem(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return names by their last part."""
-    stems: defaultdict[str, list[str]] = defaultdict(list)
-    for name in names:
-        stems[name.rpartition("/")[2]].append(name)
-    return stems
+def stem(name: str) -> str:
+    """Return the last part of a name."""
+    return name.rpartition("/")[2]
 
 
-def equal_but_for_case(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def equal_but_for_case(names: Collection[str]) -> dict[str, list[str]]:
     """Return the names that are equal but for upper and lower case, by their lower case."""
-    groups: defaultdict[str, list[str]] = defaultdict(list)
+    seen: set[str] = set()
+    twice: set[str] = set()
     for name in names:
-        groups[name.casefold()].append(name)
-    return {key: sorted(group) for key, group in groups.items() if len(group) > 1}
+        key = name.casefold()
+        (twice if key in seen else seen).add(key)
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names if twice else ():
+        if name.casefold() in twice:
+            groups[name.casefold()].append(name)
+    return {key: sorted(group) for key, group in groups.items()}
 
 
 def rejection_reason(
@@ -138,7 +142,7 @@ def rejection_reason(
     collisions: Mapping[str, Sequence[str]],
 ) -> str:
     """Return why a photo cannot be used by its name, or an empty text."""
-    if not is_printable(name):
+    if not all(map(is_printable, (name, *masks))):
         return "name has a line break, another control character or bytes that are not UTF-8"
     if same := collisions.get(name.casefold()):
         return f"names equal but for case: {examples(same)}"
