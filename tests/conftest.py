@@ -28,12 +28,20 @@ PARTS = (
     ".dvc/plots",
     *(f"data/own/{name}" for name in ("images/.gitkeep", "masks/.gitkeep")),
     *(f"data/own/{name}" for name in ("groups.csv", "splits.csv")),
+    "data/labels.csv",
+    "data/labels",
     *CODE,
 )
 Run = Callable[..., str]
 DEMO = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
 SECTIONS = f"""{DEMO}
-preprocess: {{image_size: 32, val_fraction: 0.2, test_fraction: 0.2, seed: 3, max_rejected: 0}}
+preprocess:
+  image_size: 32
+  val_fraction: 0.2
+  test_fraction: 0.2
+  seed: 3
+  max_rejected: 0
+  labels: data/labels.csv
 train:
   encoder: plain
   input_scale: 1
