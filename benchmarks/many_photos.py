@@ -23,7 +23,13 @@ from petseg.data import archives
 from petseg.data.archives import File
 
 PARAMS = """recipe: many
-preprocess: {image_size: SIZE, val_fraction: 0.1, seed: 1, max_rejected: 0}
+preprocess:
+  image_size: SIZE
+  val_fraction: 0.1
+  test_fraction: 0.1
+  seed: 1
+  max_rejected: 0
+  labels: labels.csv
 """
 
 
@@ -71,8 +77,9 @@ def measure(folder: Path, count: int, size: int) -> tuple[int, float]:
     archives.write(raw / archives.ANNOTATIONS, annotations(count))
     archives.write(raw / archives.IMAGES, images(count))
     (folder / "params.yaml").write_text(PARAMS.replace("SIZE", str(size)))
+    (folder / "labels.csv").write_text("name,action,reason,who\n")
     start, peak = time.perf_counter(), 0
-    command = [sys.executable, "-m", "stages.preprocess", "raw", "arrays"]
+    command = [sys.executable, "-m", "stages.preprocess", "raw", "labels", "arrays"]
     with subprocess.Popen(command, cwd=folder) as stage:
         process = psutil.Process(stage.pid)
         while stage.poll() is None:

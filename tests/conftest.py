@@ -68,6 +68,7 @@ report: {{gallery: 4, frame_seconds: 0.5}}
 gate: {{}}
 """
 TINY = f"recipe: tiny\n{SECTIONS}"  # params.yaml of a recipe that runs in seconds
+NO_LABEL_EDITS = "name,action,reason,who\n"  # data/labels.csv without a row
 OTHER_EPOCHS = 1  # in the recipe `other`, which is like `tiny` but for this
 
 

@@ -234,9 +234,7 @@ def decode(data: RawData, rows: list[ListedPhoto], target: Path, settings: Setti
     return decoded
 
 
-def convert(
-    data: RawData, target: Path, settings: Settings, edits: LabelEdits = NO_EDITS
-) -> None:
+def convert(data: RawData, target: Path, settings: Settings, edits: LabelEdits = NO_EDITS) -> None:
     """Convert photos and masks to arrays in `target`, an empty folder.
 
     Writes train/, val/, test/, rejected.csv, summary.json, and the corrections with their masks.

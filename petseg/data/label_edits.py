@@ -140,15 +140,16 @@ def parse_row(cells: list[str], place: str) -> LabelEdit:
     name, text, reason, who = cells
     if not name:
         raise UserError(f"{place}: has no name; write that of a photo, or delete the line")
-    verb, _, mask = text.partition(f"{Action.USE_MASK} ")
-    if mask and not verb:
-        return LabelEdit(name, Action.USE_MASK, mask.strip(), reason, who)
-    if text not in Action or text == Action.USE_MASK:
+    if text.startswith(f"{Action.USE_MASK} "):
+        mask = text.removeprefix(Action.USE_MASK).strip()
+        return LabelEdit(name, Action.USE_MASK, mask, reason, who)
+    actions = {str(action): action for action in Action if action is not Action.USE_MASK}
+    if text not in actions:
         raise UserError(
             f"{place}: the action of {name} is {text!r}; "
-            f"allowed: {', '.join(Action)} FILE"
+            f"allowed: {', '.join(actions)}, {Action.USE_MASK} FILE"
         )
-    return LabelEdit(name, Action(text), "", reason, who)
+    return LabelEdit(name, actions[text], "", reason, who)
 
 
 def check_mask(folder: Path, mask: str, place: str) -> None:
