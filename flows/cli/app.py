@@ -39,6 +39,7 @@ COMMANDS = {
             petseg check data/own                 # what is wrong, what would be used
             petseg check photos --recipe own      # by the parameters of a recipe
             """,
+        "flows.cli.labels:labels": "",  # as recipes
         "flows.cli.run:plan": """
             petseg plan                           # what a run would do, and why
             petseg plan evaluate                  # one stage, with the stages it needs
