@@ -147,7 +147,7 @@ def test_a_reason_can_be_typed_without_setting_off_a_key(page: Page, suspects: P
 def test_the_buttons_do_what_the_keys_do_and_have_names(page: Page, suspects: Path) -> None:
     page.page.get_by_role("button", name="Keep").click()
     wait_for_photo(page, NAMES[1])
-    page.page.get_by_role("button", name="Move to train").click()
+    page.page.get_by_role("button", name="Swap").click()
     wait_for_photo(page, NAMES[2])
     assert [row.split(",")[1] for row in rows(suspects)[:2]] == ["keep", "swap split"]
     page.page.get_by_role("button", name="Undo").click()

@@ -36,7 +36,6 @@ function show(number) {
   get("name").textContent = photo.name;
   get("facts").textContent = [photo.split, photo.reason].filter(Boolean).join(", ");
   get("reason").value = photo.decision ? photo.decision.reason : photo.reason;
-  get("swap").textContent = photo.split === "test" ? "Move to train" : "Move to test";
   get("previous").disabled = current === 0;
   get("next").disabled = current === photos.length - 1;
   showDecision();
