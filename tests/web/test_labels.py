@@ -11,12 +11,17 @@ import pytest
 import requests
 from PIL import Image
 
+from flows.web.labels.decisions import Decisions
+from flows.web.labels.pictures import Pictures, View
 from petseg import files
 from petseg.data import archives
+from petseg.data.label_edits import Action
+from petseg.errors import UserError
 from petseg.evaluation.label_issues import LabelIssue, Reason
 from petseg.inference.segmenter import Segmenter
 from tests.browser import Page
 from tests.conftest import NO_LABEL_EDITS, run_in
+from tests.data.test_folder import listed, write_pair
 from tests.web.server import Server, running
 
 TABLE = "data/labels.csv"
@@ -211,3 +216,40 @@ def test_photos_can_be_named_and_an_unknown_one_or_none_at_all_is_one_line(
     assert run_in(suspects, *command, fails=True) == (
         "error: reports/suspects.csv lists no photo; `petseg labels review NAME` shows another\n"
     )
+
+
+def test_a_mask_of_a_photo_in_a_folder_lies_in_that_folder_and_undo_restores_the_one_before(
+    tmp_path: Path,
+) -> None:
+    table, folder = tmp_path / "labels.csv", tmp_path / "labels"
+    table.write_text(NO_LABEL_EDITS)
+    decisions = Decisions(table, folder, "Ann")
+    for content in (b"first", b"second"):
+        row = decisions.decide("site 1/a.b", Action.USE_MASK, "half\na cat", content.__bytes__)
+    assert (row.mask, row.reason) == ("site 1/a.b.png", "half a cat")
+    mask = folder / "site 1/a.b.png"
+    assert mask.read_bytes() == b"second"
+    decisions.undo()
+    assert mask.read_bytes() == b"first"
+    assert decisions.rows() == {"site 1/a.b": row}
+    decisions.undo()
+    assert not mask.exists()
+    assert (decisions.undo(), table.read_text()) == (None, NO_LABEL_EDITS)
+    for name in ("../a", "/a"):
+        with pytest.raises(UserError, match="is no path below a folder"):
+            decisions.decide(name, Action.USE_MASK, "", b"".__bytes__)
+
+
+def test_own_photos_are_shown_with_their_own_kind_of_masks(repo: Path, tmp_path: Path) -> None:
+    write_pair(tmp_path / "own", "site/a")
+    source = listed(tmp_path / "own", tmp_path / "list")
+    segmenter = Segmenter.load(repo / "data/export/model.onnx")
+    pictures = Pictures(source, segmenter, ["site/a"])
+    with Image.open(io.BytesIO(pictures.draw("site/a", View.MASK))) as picture:
+        mask = np.asarray(picture, np.int64)
+    with Image.open(io.BytesIO(pictures.draw("site/a", View.PHOTO))) as picture:
+        change = np.abs(mask - np.asarray(picture, np.int64)).mean(axis=(0, 2))
+    assert change[:16].min() > 20 > change[24:].max()  # the mask is the left half
+    with Image.open(io.BytesIO(pictures.predicted_mask("site/a"))) as picture:
+        assert picture.size == (40, 20)
+        assert set(np.unique(np.asarray(picture))) <= {1, 2}
