@@ -14,7 +14,7 @@ from PIL import Image
 from flows.web.labels.decisions import Decisions
 from flows.web.labels.pictures import Pictures, View
 from petseg import files
-from petseg.data import archives
+from petseg.data import archives, raw
 from petseg.data.label_edits import Action
 from petseg.errors import UserError
 from petseg.evaluation.label_issues import LabelIssue, Reason
@@ -244,7 +244,7 @@ def test_own_photos_are_shown_with_their_own_kind_of_masks(repo: Path, tmp_path:
     write_pair(tmp_path / "own", "site/a")
     source = listed(tmp_path / "own", tmp_path / "list")
     segmenter = Segmenter.load(repo / "data/export/model.onnx")
-    pictures = Pictures(source, segmenter, ["site/a"])
+    pictures = Pictures(raw.open_raw(source), segmenter, ["site/a"])
     with Image.open(io.BytesIO(pictures.draw("site/a", View.MASK))) as picture:
         mask = np.asarray(picture, np.int64)
     with Image.open(io.BytesIO(pictures.draw("site/a", View.PHOTO))) as picture:

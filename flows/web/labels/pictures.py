@@ -4,15 +4,14 @@ import io
 from collections.abc import Collection
 from enum import StrEnum
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from petseg.data import photos, raw
+from petseg.data import photos
 from petseg.data.labels import BACKGROUND, FOREGROUND, is_foreground
-from petseg.data.listing import Member
+from petseg.data.listing import Member, RawData
 from petseg.errors import UserError
 from petseg.inference import cutout
 from petseg.inference.segmenter import Prediction, Segmenter
@@ -30,25 +29,25 @@ class View(StrEnum):
 
 
 class Pictures:
-    """Draws the pictures, and gives the model's mask, of photos in data/raw."""
+    """Draws the pictures, and gives the model's mask, of photos."""
 
-    def __init__(self, folder: Path, segmenter: Segmenter, names: Collection[str]) -> None:
+    def __init__(self, data: RawData, segmenter: Segmenter, names: Collection[str]) -> None:
         """Find the files of these photos; those in an archive are read into memory.
 
         Args:
-            folder: data/raw.
+            data: the photos and masks.
             segmenter: the model.
             names: the photos.
 
         Raises:
             UserError: an archive cannot be read, or has no files of a photo.
         """
-        self.data = raw.open_raw(folder)
-        self.photos = {member.name: member for member in self.data.photos(names)}
-        self.masks = {member.name: member for member in self.data.masks(names)}
+        self.data = data
+        self.photos = {member.name: member for member in data.photos(names)}
+        self.masks = {member.name: member for member in data.masks(names)}
         for name in names:
             if name not in self.photos or name not in self.masks:
-                raise UserError(f"{folder} has no files of {name}; run `dvc repro evaluate`")
+                raise UserError(f"{data.place} has no files of {name}; run `dvc repro evaluate`")
         self.predict = lru_cache(CACHED)(lambda name: predict(segmenter, self.photos[name]))
 
     def draw(self, name: str, view: View) -> bytes:

@@ -12,7 +12,8 @@ from flows.web.labels.decisions import Decisions
 from flows.web.labels.pictures import Pictures
 from flows.web.limits import Limits
 from petseg import git, params
-from petseg.data import label_edits
+from petseg.data import label_edits, raw
+from petseg.data.edited_photos import EditedPhotos
 from petseg.errors import UserError
 from petseg.inference.segmenter import Segmenter
 
@@ -38,16 +39,15 @@ def serve(names: Sequence[str], port: int, open_browser: bool) -> None:
         raise UserError(
             f"{REPORTS / 'suspects.csv'} lists no photo; `petseg labels review NAME` shows another"
         )
-    decisions = Decisions(active_table(), LABELS, git.or_empty("config", "user.name"))
-    decisions.rows()  # a faulty table is better reported before the page opens
-    pictures = Pictures(RAW, Segmenter.load(MODEL), [photo.name for photo in photos])
+    table = active_table()
+    decisions = Decisions(table, LABELS, git.or_empty("config", "user.name"))
+    data = EditedPhotos(raw.open_raw(RAW), label_edits.read(table, LABELS))
+    pictures = Pictures(data, Segmenter.load(MODEL), [photo.name for photo in photos])
     app = create_app(photos, pictures, decisions)
     with server.listen(HOST, port) as listener:
         address = server.address_of(listener)
         print(address, flush=True)
-        print(
-            f"{len(photos):,} photos; decisions: {decisions.table}; Ctrl-C ends it", file=sys.stderr
-        )
+        print(f"{len(photos):,} photos; decisions: {table}; Ctrl-C ends it", file=sys.stderr)
         if open_browser:
             webbrowser.open(address)
         server.run(app, listener, Limits())
