@@ -36,7 +36,9 @@ def suspects(repo: Path) -> Path:
         LabelIssue(NAMES[0], "train", "cat", Reason.WITHOUT_FOREGROUND, 1.0, ""),
         LabelIssue(NAMES[1], "test", "cat", Reason.DISAGREEMENT, 0.9, "90% of the foreground"),
         LabelIssue(NAMES[2], "test", "cat", Reason.DISAGREEMENT, 0.8, "80% of the foreground"),
-        LabelIssue(NAMES[1], "test", "cat", Reason.DUPLICATE, 0.9, "Smoke_1 in val, 9 of 128"),
+        LabelIssue(
+            NAMES[1], "test", "cat", Reason.DUPLICATE, 0.9, "Smoke_1 in val, 9 of 128 bits differ"
+        ),
     ]
     files.write_rows(repo / "reports/suspects.csv", LabelIssue, issues)
     (repo / TABLE).write_text(f"{NO_LABEL_EDITS}Zebra_1,keep,not a suspect,Bo\n")
@@ -69,7 +71,7 @@ def page(browser: Page, server: Server) -> Page:
 
 def wait_for_photo(page: Page, name: str) -> None:
     """Wait until the page shows a photo with its three pictures."""
-    loaded = "[...document.images].every(it => it.complete && it.naturalWidth)"
+    loaded = "[...document.images].every(it => !it.hasAttribute('src') || it.complete && it.naturalWidth)"
     page.until(f"get('name').textContent === {json.dumps(name)} && {loaded}")
 
 
@@ -94,7 +96,7 @@ def test_the_keys_keep_drop_and_take_the_prediction_and_the_last_can_be_undone(
     assert rows(suspects) == [
         "Cream_Point_1,keep,no foreground in the trimap,Ann",
         'Cream_Point_2,drop,"model sure of the opposite: 90% of the foreground; '
-        'near-duplicate in another split: Smoke_1 in val, 9 of 128",Ann',
+        'near-duplicate in another split: Smoke_1 in val, 9 of 128 bits differ",Ann',
         "Zebra_1,keep,not a suspect,Bo",
     ]
     press(page, "m", NAMES[2])
@@ -152,8 +154,11 @@ def test_a_reason_can_be_typed_without_setting_off_a_key(page: Page, suspects: P
 def test_the_buttons_do_what_the_keys_do_and_have_names(page: Page, suspects: Path) -> None:
     page.page.get_by_role("button", name="Keep").click()
     wait_for_photo(page, NAMES[1])
+    twin = "get('twin-figure').hidden ? '' : get('twin-name').textContent"
+    assert page.js(twin) == "Smoke_1"
     page.page.get_by_role("button", name="Swap").click()
     wait_for_photo(page, NAMES[2])
+    assert page.js(twin) == ""
     assert [row.split(",")[1] for row in rows(suspects)[:2]] == ["keep", "swap split"]
     page.page.get_by_role("button", name="Undo").click()
     wait_for_photo(page, NAMES[1])
@@ -172,6 +177,8 @@ def test_the_pictures_show_the_photo_with_the_masks_of_the_data_and_of_the_model
     assert photo.shape == mask.shape == prediction.shape
     tinted = np.abs(mask - photo).max(axis=2) > 40
     assert 0.05 < tinted.mean() < 0.9
+    assert server.get("/photos/1/twin.jpg").content != server.get("/photos/1/photo.jpg").content
+    assert server.get("/photos/0/twin.jpg").status_code == 404
     assert server.get("/photos/9/photo.jpg").status_code == 404
 
 

@@ -64,6 +64,13 @@ def create_app(suspects: Sequence[Suspect], pictures: Pictures, decisions: Decis
         photos = [asdict(it) | {"decision": as_json(rows.get(it.name))} for it in suspects]
         return {"table": str(decisions.table), "photos": photos}
 
+    @app.get("/photos/{number}/twin.jpg")
+    def twin(number: int) -> Response:
+        name = suspect(number).twin
+        if not name:
+            raise ProblemError(404, f"photo {number} looks like no other; reload the page")
+        return Response(pictures.draw(name, View.PHOTO), media_type="image/jpeg")
+
     @app.get("/photos/{number}/{view}.jpg")
     def picture(number: int, view: View) -> Response:
         return Response(pictures.draw(suspect(number).name, view), media_type="image/jpeg")

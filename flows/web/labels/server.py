@@ -42,7 +42,8 @@ def serve(names: Sequence[str], port: int, open_browser: bool) -> None:
     table = active_table()
     decisions = Decisions(table, LABELS, git.or_empty("config", "user.name"))
     data = EditedPhotos(raw.open_raw(RAW), label_edits.read(table, LABELS))
-    pictures = Pictures(data, Segmenter.load(MODEL), [photo.name for photo in photos])
+    names_and_twins = {name for photo in photos for name in (photo.name, photo.twin) if name}
+    pictures = Pictures(data, Segmenter.load(MODEL), sorted(names_and_twins))
     app = create_app(photos, pictures, decisions)
     with server.listen(HOST, port) as listener:
         address = server.address_of(listener)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from petseg import files
 from petseg.errors import UserError
+from petseg.evaluation.label_issues import Reason, twin_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Suspect:
     name: str
     split: str
     reason: str  # why to look at it; empty if the user named it
+    twin: str = ""  # the name of a photo of another split that it looks like
 
 
 def read_suspects(reports: Path) -> list[Suspect]:
@@ -28,7 +30,8 @@ def read_suspects(reports: Path) -> list[Suspect]:
         reason = ": ".join(filter(None, (row["reason"], row["detail"])))
         earlier = suspects.get(row["name"])
         reasons = f"{earlier.reason}; {reason}" if earlier else reason
-        suspects[row["name"]] = Suspect(row["name"], row["split"], reasons)
+        twin = twin_in(row["detail"]) if row["reason"] == Reason.DUPLICATE else ""
+        suspects[row["name"]] = Suspect(row["name"], row["split"], reasons, twin)
     return list(suspects.values())
 
 

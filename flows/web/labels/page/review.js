@@ -33,6 +33,11 @@ function show(number) {
     get(view).src = `/photos/${current}/${view}.jpg`;
     get(view).alt = `${view} of ${photo.name}`;
   }
+  get("twin-figure").hidden = !photo.twin;
+  if (photo.twin) get("twin").src = `/photos/${current}/twin.jpg`;
+  else get("twin").removeAttribute("src");
+  get("twin").alt = `photo of ${photo.twin}`;
+  get("twin-name").textContent = photo.twin;
   get("name").textContent = photo.name;
   get("facts").textContent = [photo.split, photo.reason].filter(Boolean).join(", ");
   get("reason").value = photo.decision ? photo.decision.reason : photo.reason;
@@ -135,7 +140,7 @@ async function start() {
 }
 
 // A picture that cannot be drawn is asked for once more, for the sentence that says why.
-for (const view of VIEWS) get(view).addEventListener("error", () => change(() => request(get(view).src)));
+for (const view of [...VIEWS, "twin"]) get(view).addEventListener("error", () => change(() => request(get(view).src)));
 for (const button of document.querySelectorAll("[data-action]")) button.addEventListener("click", () => decide(button.dataset.action));
 get("undo").addEventListener("click", undo);
 get("previous").addEventListener("click", () => step(-1));
