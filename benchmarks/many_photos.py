@@ -23,7 +23,14 @@ from petseg.data import archives
 from petseg.data.archives import File
 
 PARAMS = """recipe: many
-preprocess: {mode: squash, image_size: SIZE, val_fraction: 0.1, test_fraction: 0.1, seed: 1, max_rejected: 0}
+preprocess:
+  mode: squash
+  image_size: SIZE
+  val_fraction: 0.1
+  test_fraction: 0.1
+  seed: 1
+  max_rejected: 0
+  labels: labels.csv
 """
 
 
@@ -71,7 +78,8 @@ def measure(folder: Path, count: int, size: int) -> tuple[int, float]:
     archives.write(raw / archives.ANNOTATIONS, annotations(count))
     archives.write(raw / archives.IMAGES, images(count))
     (folder / "params.yaml").write_text(PARAMS.replace("SIZE", str(size)))
-    return run_stage(folder, "preprocess", "raw", "arrays")
+    (folder / "labels.csv").write_text("name,action,reason,who\n")
+    return run_stage(folder, "preprocess", "raw", "labels", "arrays")
 
 
 def run_stage(folder: Path, stage: str, *paths: str) -> tuple[int, float]:

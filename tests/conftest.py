@@ -28,12 +28,21 @@ PARTS = (
     ".dvc/plots",
     *(f"data/own/{name}" for name in ("images/.gitkeep", "masks/.gitkeep")),
     *(f"data/own/{name}" for name in ("groups.csv", "splits.csv")),
+    "data/labels.csv",
+    "data/labels",
     *CODE,
 )
 Run = Callable[..., str]
 DEMO = "download: {source: demo, seed: 3, trainval: 12, test: 4}"
 SECTIONS = f"""{DEMO}
-preprocess: {{mode: squash, image_size: 32, val_fraction: 0.2, test_fraction: 0.2, seed: 3, max_rejected: 0}}
+preprocess:
+  mode: squash
+  image_size: 32
+  val_fraction: 0.2
+  test_fraction: 0.2
+  seed: 3
+  max_rejected: 0
+  labels: data/labels.csv
 train:
   encoder: plain
   input_scale: 1
@@ -60,6 +69,7 @@ report: {{gallery: 4, frame_seconds: 0.5}}
 gate: {{}}
 """
 TINY = f"recipe: tiny\n{SECTIONS}"  # params.yaml of a recipe that runs in seconds
+NO_LABEL_EDITS = "name,action,reason,who\n"  # data/labels.csv without a row
 OTHER_EPOCHS = 1  # in the recipe `other`, which is like `tiny` but for this
 
 

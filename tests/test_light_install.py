@@ -184,6 +184,7 @@ ARGUMENTS = {
     "serve": ["--cron", "0 3 * * 1"],
     "review": ["main"],
     "gate": ["main"],
+    "labels": ["review"],
 }
 
 
@@ -211,7 +212,7 @@ def test_every_other_command_fails_in_one_line_without_its_extra(
     result = light.run(folder, "petseg", command, *ARGUMENTS.get(command, []))
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: `petseg {command}` needs the package ")
-    extra = "web" if command == "try" else "pipeline"
+    extra = "web" if command in ("try", "labels") else "pipeline"
     assert result.stderr.endswith(f"{EXTRA.format(extra)}\n")
     assert len(result.stderr.splitlines()) == 1
 

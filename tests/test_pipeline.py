@@ -188,7 +188,16 @@ def test_a_truncated_archive_fails_in_one_line_and_leaves_nothing(repo: Path) ->
     whole = archive.read_bytes()
     archive.unlink()
     archive.write_bytes(whole[: len(whole) // 2])
-    output = run_in(repo, "python", "-m", "stages.preprocess", "data/raw", "data/again", fails=True)
+    output = run_in(
+        repo,
+        "python",
+        "-m",
+        "stages.preprocess",
+        "data/raw",
+        "data/labels",
+        "data/again",
+        fails=True,
+    )
     assert "annotations.tar.gz: not a readable tar.gz" in output
     assert "Traceback" not in output
     assert not list((repo / "data").glob("again*"))

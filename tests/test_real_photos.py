@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from petseg import files
-from petseg.data import archives, photos
-from tests.conftest import run_in, with_archives
+from petseg.data import archives, arrays, convert, label_edits, photos, raw, splits
+from petseg.data.label_edits import Action
+from petseg.evaluation import label_issues
+from tests.conftest import ROOT, run_in, with_archives
 
 REAL = os.environ.get("PETSEG_REAL_PHOTOS", "")
 
@@ -79,3 +81,22 @@ def test_photos_of_the_networks_size_have_the_same_metrics_at_full_size(
     metrics = files.read_json(repo / "reports/metrics.json")
     assert metrics["native_iou"] == metrics["iou"]
     assert metrics["native_boundary_iou"] == metrics["boundary_iou"]
+
+
+@pytest.mark.skipif(not REAL, reason="PETSEG_REAL_PHOTOS names no folder with real photos")
+def test_the_corrections_of_oxford_clean_name_just_the_photos_without_foreground(
+    tmp_path: Path,
+) -> None:
+    folder = ROOT / "data/labels"
+    table = label_edits.read(folder / "oxford-clean.csv", folder)
+    data = raw.open_raw(Path(REAL))
+    convert.convert(
+        data, tmp_path, convert.Settings("squash", 128, 0.1, 0.2, seed=1, max_rejected=20)
+    )
+    found = {
+        issue.name
+        for split in splits.SPLITS
+        for issue in label_issues.without_foreground(split, arrays.load(tmp_path / split))
+    }
+    assert found == {row.name for row in data.listed()} & set(table.with_action(Action.DROP))
+    assert len(table.rows) == 14

@@ -40,6 +40,7 @@ COMMANDS = {
             petseg check --html page.html         # and a page of photos with masks
             petseg check photos --recipe own      # by the parameters of a recipe
             """,
+        "flows.cli.labels:labels": "",  # as recipes
         "flows.cli.run:plan": """
             petseg plan                           # what a run would do, and why
             petseg plan evaluate                  # one stage, with the stages it needs

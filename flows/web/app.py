@@ -152,7 +152,7 @@ def create_app(service: MaskService, origins: Collection[str] = ()) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    problems.add_handlers(app)
+    problems.add_handlers(app, "see /docs")
     pages.add_routes(app, service.segmenter, limits)
 
     @app.post(

@@ -78,8 +78,8 @@ def check_names(query: QueryParams) -> None:
         raise ProblemError(400, f"{', '.join(repeated)}: given more than once; see /docs")
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Let an app answer every error with a problem."""
+def add_handlers(app: FastAPI, hint: str) -> None:
+    """Let an app answer every error with a problem; `hint` says where to read what is served."""
 
     @app.exception_handler(ProblemError)
     async def of_problem(_: Request, error: ProblemError) -> Response:
@@ -91,11 +91,11 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def of_query(_: Request, error: RequestValidationError) -> Response:
-        return problem_response(400, f"{faults(error.errors())}; see /docs")
+        return problem_response(400, f"{faults(error.errors())}; {hint}")
 
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> Response:
-        detail = f"{request.method} {request.url.path} is not served here; see /docs"
+        detail = f"{request.method} {request.url.path} is not served here; {hint}"
         return problem_response(error.status_code, detail, error.headers)
 
     @app.exception_handler(ClientDisconnect)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from flows.web.app import create_app
 from flows.web.connections import BoundedProtocol
@@ -52,21 +53,26 @@ def serve(
         closing(MaskService(segmenter, Load(limits))) as service,
     ):
         announce(listener, segmenter, model)
-        config = uvicorn.Config(
-            create_app(service, origins),
-            lifespan="off",
-            http=partial(BoundedProtocol, bounds=limits),  # type: ignore[arg-type]
-            ws="none",
-            proxy_headers=False,
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            backlog=BACKLOG,
-            headers=list(HEADERS.items()),
-            server_header=False,
-            timeout_graceful_shutdown=limits.end_seconds,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        run(create_app(service, origins), listener, limits)
+
+
+def run(app: FastAPI, listener: socket.socket, limits: Limits) -> None:
+    """Let an app answer what comes to a socket, until Ctrl-C or SIGTERM."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        http=partial(BoundedProtocol, bounds=limits),  # type: ignore[arg-type]
+        ws="none",
+        proxy_headers=False,
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        backlog=BACKLOG,
+        headers=list(HEADERS.items()),
+        server_header=False,
+        timeout_graceful_shutdown=limits.end_seconds,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def return_memory() -> None:
@@ -104,19 +110,23 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def address_of(listener: socket.socket) -> str:
+    """Return the address of a socket's page."""
+    host, port = listener.getsockname()[:2]
+    name = f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    return f"http://{name}:{port}"
+
+
 def announce(listener: socket.socket, segmenter: Segmenter, model: Path) -> None:
     """Print the address of the page, what model it is, and a warning if others can reach it."""
-    host, port = listener.getsockname()[:2]
-    metadata = segmenter.metadata
-    address = ipaddress.ip_address(host)
-    name = f"[{host}]" if address.version == 6 else host
-    print(f"http://{name}:{port}", flush=True)
+    address, metadata = address_of(listener), segmenter.metadata
+    print(address, flush=True)
     print(
         f"model {model}, recipe {metadata.recipe}, {metadata.image_size} px; endpoint and its "
-        f"documentation: http://{name}:{port}/docs; Ctrl-C ends it",
+        f"documentation: {address}/docs; Ctrl-C ends it",
         file=sys.stderr,
     )
-    if not address.is_loopback:
+    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         print(
             "warning: other machines can reach this server. It has no accounts and no TLS: put it "
             "behind a reverse proxy (docs/serving.md), or leave out --host",

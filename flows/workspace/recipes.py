@@ -278,13 +278,12 @@ def overview() -> str:
 def schemas() -> dict[str, object]:
     """Return the dataclass of each stage's parameters."""
     # The stages import NumPy and more, which `petseg --help` does not need.
-    from petseg.data import convert
     from petseg.training.settings import TrainParams
-    from stages import download, evaluate, export, report
+    from stages import download, evaluate, export, preprocess, report
 
     return {
         "download": download.Params,
-        "preprocess": convert.Settings,
+        "preprocess": preprocess.Params,
         "train": TrainParams,
         "export": export.Params,
         "evaluate": evaluate.Params,

@@ -12,10 +12,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
 from petseg import files
-from petseg.data import arrays, near_duplicates, photos, splits, summary
+from petseg.data import arrays, label_edits, near_duplicates, photos, splits, summary
 from petseg.data.arrays import PictureFile
 from petseg.data.decode import DecodeResult, decode_all
+from petseg.data.edited_photos import EditedPhotos, mark_dropped
 from petseg.data.frame import Frame, Mode
+from petseg.data.label_edits import NO_EDITS, Action, LabelEdits
 from petseg.data.listing import ListedPhoto, RawData
 from petseg.errors import UserError
 
@@ -239,32 +241,37 @@ def decode(data: RawData, rows: list[ListedPhoto], target: Path, settings: Setti
     return decoded
 
 
-def convert(data: RawData, target: Path, settings: Settings) -> None:
+def convert(data: RawData, target: Path, settings: Settings, edits: LabelEdits = NO_EDITS) -> None:
     """Convert photos and masks to arrays in `target`, an empty folder.
 
-    Writes train/, val/, test/, rejected.csv and summary.json.
+    Writes train/, val/, test/, rejected.csv, summary.json, and the corrections with their masks.
+
+    A dropped photo keeps its place when splits are drawn, so that dropping it moves no other one.
 
     Raises:
-        UserError: more than `max_rejected` photos are unusable, or a split is empty.
+        UserError: more than `max_rejected` photos are unusable, a split is empty, or the data do
+            not have a photo that is to be corrected.
     """
     start = time.perf_counter()
     listed = data.listed()
-    decoded = decode(data, listed, target, settings)
-    split_by_name = assign_splits(listed, decoded, settings)
+    decoded = decode(EditedPhotos(data, edits), mark_dropped(listed, edits), target, settings)
+    split_by_name = label_edits.swap_splits(edits, assign_splits(listed, decoded, settings))
     rejected = [
         RejectedPhoto(name, split_by_name.get(name, ""), reason)
         for name, reason in sorted(decoded.reasons.items())
     ]
-    check_rejected(decoded.reasons, settings.max_rejected)
+    dropped = edits.with_action(Action.DROP)
+    unusable = {name: why for name, why in decoded.reasons.items() if name not in dropped}
+    check_rejected(unusable, settings.max_rejected)
     index, pixels = write_splits(target, decoded, split_by_name)
     check_splits(index)
     for temporary in (decoded.photos, decoded.masks):
         temporary.path.unlink()
     files.write_rows(target / "rejected.csv", RejectedPhoto, rejected)
     reasons = list(decoded.reasons.values())
-    files.write_json(
-        target / "summary.json", summary.describe(index, pixels, data.group_kinds, reasons)
-    )
+    description = summary.describe(index, pixels, data.group_kinds, reasons)
+    files.write_json(target / "summary.json", description | {"label_edits": edits.counts})
+    label_edits.record(edits, target / label_edits.RECORD)
     used = ", ".join(f"{len(rows):,} {split}" for split, rows in index.items())
     rate = len(listed) / (time.perf_counter() - start)
     print(f"{used}; {len(rejected)} set aside; {rate:,.0f} photos/s")

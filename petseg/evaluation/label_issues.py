@@ -120,6 +120,11 @@ def duplicates(splits: Sequence[HashedSplit]) -> Iterator[LabelIssue]:
                 yield label_issue(photo, later.split, Reason.DUPLICATE, score, detail)
 
 
+def twin_in(detail: str) -> str:
+    """Return the name of the photo that a duplicate looks like, from the detail of its issue."""
+    return detail.rpartition(", ")[0].rpartition(" in ")[0]
+
+
 def rank(issues: Iterable[LabelIssue]) -> list[LabelIssue]:
     """Return the issues in the order of their reasons, then the highest score first."""
     order = list(Reason)

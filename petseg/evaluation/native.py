@@ -12,6 +12,8 @@ from PIL import Image
 from petseg import parallel, progress
 from petseg.data import photos, raw
 from petseg.data.arrays import Photo, PictureArray
+from petseg.data.edited_photos import EditedPhotos
+from petseg.data.label_edits import NO_EDITS, LabelEdits
 from petseg.data.labels import IGNORED, is_foreground
 from petseg.data.listing import Member, RawData
 from petseg.errors import UserError
@@ -32,7 +34,11 @@ class TestPhoto:
 
 
 def overlaps(
-    folder: Path, index: list[Photo], probabilities: PictureArray, metadata: ExportMetadata
+    folder: Path,
+    index: list[Photo],
+    probabilities: PictureArray,
+    metadata: ExportMetadata,
+    edits: LabelEdits = NO_EDITS,
 ) -> Int64[np.ndarray, "n 4"]:
     """Return each photo's intersection and union of mask and truth, then of their boundary bands.
 
@@ -43,13 +49,14 @@ def overlaps(
         index: the test split's photos.
         probabilities: of foreground, in 1/255, at the network's scale, in the order of the index.
         metadata: that of the model: threshold and refinement.
+        edits: the corrections that the index was made with.
 
     Raises:
         UserError: the photos are not those that the arrays were made of.
     """
     rows = {photo.name: row for row, photo in enumerate(index)}
     result = np.full((len(index), 4), -1, np.int64)
-    data = raw.open_raw(folder)
+    data = EditedPhotos(raw.open_raw(folder), edits)
     files = read(data, rows, with_photos=metadata.refinement != "none")
     measure = partial(overlap, data=data, probabilities=probabilities, metadata=metadata)
     with progress.bar("measuring at full size", len(index)) as bar:

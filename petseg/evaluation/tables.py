@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from petseg import files
-from petseg.data import arrays, quantisation, splits
+from petseg.data import arrays, label_edits, quantisation, splits
 from petseg.data.arrays import Photo, PictureArray, Split
 from petseg.evaluation import (
     calibration,
@@ -43,17 +43,19 @@ def write_reports(
     Args:
         reports: the folder to write to.
         raw: the folder with the two archives and source.json.
-        folder: the folder of the arrays, with every split, rejected.csv and summary.json.
+        folder: the folder of the arrays, with every split, rejected.csv, summary.json and the
+            corrections of labels.
         test: the test split.
         probabilities: of foreground, in 1/255, in the order of the split's photos.
         metadata: that of the model, with its threshold.
         bad_iou: a mask is bad if its IoU is lower, 0 to 1.
     """
     source = files.read_json(raw / "source.json")
+    edits = label_edits.read_record(folder / label_edits.RECORD)
     measurements, stats, contradictions = test_set.measure_test_set(
         test,
         probabilities,
-        native.overlaps(raw, test.index, probabilities, metadata),
+        native.overlaps(raw, test.index, probabilities, metadata, edits),
         metadata.threshold,
     )
     data = files.read_json(folder / "summary.json")

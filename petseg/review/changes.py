@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from petseg.data.label_edits import LabelEdit
 from petseg.review.results import Results
 
 UNSET = "unset"  # the value of a parameter that a commit does not have
@@ -71,6 +72,18 @@ def data_changes(base: Results, head: Results) -> list[tuple[str, str, list[str]
     for key, before, after in differences("", *facts):
         rows.append((key, f"{shorten_hash(before)} → {shorten_hash(after)}", []))
     return rows
+
+
+def label_changes(
+    base: Results, head: Results
+) -> list[tuple[str, LabelEdit | None, LabelEdit | None]]:
+    """Return the photos whose correction differs, with that of base and that of head."""
+    old, new = base.label_edits, head.label_edits
+    return [
+        (name, old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
 
 
 def shorten_hash(value: Any) -> str:

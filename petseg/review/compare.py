@@ -166,7 +166,12 @@ def side_by_side(base: Results, head: Results) -> tuple[MetricChange, ...]:
 
 
 def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[MetricChange, ...]:
-    """Return the metrics of either; those that the common photos give have interval and verdict."""
+    """Return the metrics of either; those that the common photos give have interval and verdict.
+
+    A metric that is known for all photos of each side alone, such as the calibration error, is left
+    out if these are not the same photos: their difference would be that of the photos.
+    """
+    same_photos = len(common) == len(base.test) == len(head.test)
     before, after = results.common_measurements(base, head, common)
     old, new = metrics.from_photos(before), metrics.from_photos(after)
     samples = paired_bootstrap.differences(before, after)
@@ -175,7 +180,8 @@ def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple
     for change in side_by_side(base, head):
         name = change.name
         if name not in samples or change.difference is None:
-            changes.append(change)
+            if same_photos or change.difference is None:
+                changes.append(change)
             continue
         low, high = bootstrap.interval(samples[name])
         margin = noise.get(name)

@@ -12,13 +12,15 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from petseg import files
+from petseg.data import label_edits
+from petseg.data.label_edits import LabelEdit
 from petseg.errors import UserError
 from petseg.evaluation import metrics
 from petseg.params import parse_yaml
@@ -33,6 +35,7 @@ OLD_COLUMNS = {
 }
 OLD_GROUPS = ("breed", "species")  # in those commits the smaller groups came first
 LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
+LABELS = Path("data/labels")  # the folder with masks that take the place of others
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Results:
     photos: dict[str, tuple[str, str]]  # name → (split, hash of the content), of every split
     history: files.Rows  # a row for each epoch; rows with a missing number are left out
     data: dict[str, Any]  # data.json
+    label_edits: dict[str, LabelEdit]  # corrections by the name of the photo
     recipe: str
     params: dict[str, Any]  # all of params.yaml
     stages: dict[str, Any]  # from dvc.lock
@@ -103,12 +107,23 @@ def read(label: str, commit: str, get: ReadFile) -> Results:
             row for row in rows(get, label, "reports/history.csv", "epoch") if all_finite(row)
         ],
         data=json_of(get, label, "reports/data.json"),
+        label_edits=read_label_edits(get, label, params),
         recipe=recipe,
         params=params,
         stages=stages,
         seeds=json_of(get, label, seeds_path(recipe)),
         faults=tuple(lock_mismatches(get, params, stages, yaml(get, label, PIPELINE))),
     )
+
+
+def read_label_edits(get: ReadFile, label: str, params: dict[str, Any]) -> dict[str, LabelEdit]:
+    """Return the corrections of labels in the table that the parameters name; none without it."""
+    table = get_dotted(params, "preprocess.labels")
+    content = get(str(label_edits.locate(table, LABELS))) if isinstance(table, str) else None
+    if content is None:
+        return {}
+    text = content.decode("utf-8-sig", errors="replace")
+    return {edit.name: edit for _, edit in label_edits.parse(text, f"{label}: {table}")}
 
 
 def seeds_path(recipe: str) -> str:

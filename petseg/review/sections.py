@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from petseg.data.label_edits import Action, LabelEdit
 from petseg.evaluation import bootstrap
 from petseg.review import changes, results
 from petseg.review.compare import (
@@ -145,6 +146,7 @@ def sections(review: Review) -> list[Section]:
         curves_section(review),
         parameters_section(review),
         data_section(review),
+        labels_section(review),
         stages_section(review),
     )
     return [section for section in candidates if section.rows]
@@ -262,6 +264,26 @@ def data_section(review: Review) -> Section:
         for change, amount, names in changes.data_changes(review.base, review.head)
     ]
     return Section("Data", ("change", "how much", "such as"), limit_rows(rows))
+
+
+def labels_section(review: Review) -> Section:
+    """Return the corrections of labels that differ; those that keep a label are only counted."""
+    differing = changes.label_changes(review.base, review.head)
+    changing = [row for row in differing if not all(map(is_kept, row[1:]))]
+    rows = []
+    for name, old, new in changing:
+        edit = new or old
+        assert edit
+        actions = (side.action_text if side else "" for side in (old, new))
+        rows.append(tuple(map(Data, (name, *actions, edit.reason, edit.who))))
+    kept = len(differing) - len(changing)
+    note = f"Not listed: {kept:,} that were looked at and kept as they are." if kept else ""
+    return Section("Labels", ("photo", "base", "head", "reason", "who"), limit_rows(rows), note)
+
+
+def is_kept(edit: LabelEdit | None) -> bool:
+    """Return whether a correction leaves the label as it is; none does, too."""
+    return edit is None or edit.action is Action.KEEP
 
 
 def stages_section(review: Review) -> Section:

@@ -15,7 +15,7 @@ from PIL import Image
 from petseg import files
 from petseg.data import archives, arrays, convert
 from petseg.errors import UserError
-from tests.conftest import TINY, run_in
+from tests.conftest import NO_LABEL_EDITS, TINY, run_in
 
 
 def picture(size: tuple[int, int], colour: object, mode: str, kind: str) -> bytes:
@@ -193,8 +193,11 @@ def test_an_interrupted_run_leaves_no_process_and_the_previous_output(
     (tmp_path / "arrays").mkdir()
     (tmp_path / "arrays/old").touch()
     (tmp_path / "params.yaml").write_text(TINY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/labels.csv").write_text(NO_LABEL_EDITS)
+    command = [sys.executable, "-m", "stages.preprocess", "raw", "data/labels", "arrays"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "stages.preprocess", "raw", "arrays"],
+        command,
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
@@ -213,6 +216,6 @@ def test_an_interrupted_run_leaves_no_process_and_the_previous_output(
     if signal_number != signal.SIGKILL:
         assert not (tmp_path / "arrays.partial").exists()
     else:  # the next run removes it
-        run_in(tmp_path, "python", "-m", "stages.preprocess", "raw", "arrays")
+        run_in(tmp_path, *command)
         assert len(arrays.load(tmp_path / "arrays/test")) == 9
         assert not (tmp_path / "arrays.partial").exists()

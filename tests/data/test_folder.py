@@ -13,7 +13,7 @@ from petseg import files
 from petseg.data import arrays, convert, folder_check, folder_source, folder_tables, pairs, raw
 from petseg.data.examples import FramedPhotos
 from petseg.errors import UserError
-from tests.conftest import DEMO, TINY, run_in
+from tests.conftest import DEMO, NO_LABEL_EDITS, TINY, run_in
 
 SETTINGS = convert.Settings("squash", 16, 0.25, 0.25, seed=1, max_rejected=20)
 ROOT = Path(__file__).parent.parent.parent
@@ -244,13 +244,15 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "params.yaml").write_text(text)
     for code in ("petseg", "stages", "flows", "recipes"):
         (tmp_path / code).symlink_to(ROOT / code)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/labels.csv").write_text(NO_LABEL_EDITS)
     for number in range(12):
         write_pair(tmp_path / "data/own", f"p{number}")
     run_in(tmp_path, *["python", "-m", "stages.download", "data/own", "data/raw", "data/downloads"])
     return tmp_path
 
 
-PREPROCESS = ["python", "-m", "stages.preprocess", "data/raw", "data/arrays"]
+PREPROCESS = ["python", "-m", "stages.preprocess", "data/raw", "data/labels", "data/arrays"]
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ def test_a_photo_that_was_compressed_again_is_recognised_in_another_split() -> N
     (twin,) = label_issues.duplicates(sides)
     assert (twin.name, twin.split, twin.reason) == ("h", "test", Reason.DUPLICATE)
     assert twin.detail.startswith("l in train, ")
+    assert label_issues.twin_in(twin.detail) == "l"
+    assert label_issues.twin_in("a in b, c in val, 9 of 128 bits differ") == "a in b, c"
 
 
 def test_photos_without_contrast_are_no_twins() -> None:

@@ -112,6 +112,11 @@ def test_every_example_is_a_command_line_that_is_accepted(example: str) -> None:
                 "propose": True,
             },
         ),
+        (
+            "labels review a b --no-browser",
+            "review",
+            {"names": ("a", "b"), "no_browser": True},
+        ),
         ("review main", "review", {"base": "main"}),
         (
             "review --html page.html v1 v2",
@@ -156,7 +161,7 @@ def test_options_and_arguments_reach_their_command(
 
 WRONG = {
     "": "Usage: petseg COMMAND",
-    "trian": "error: trian is unknown; commands: check-params, use, recipes, check, plan, run, serve, predict, try, review, gate",
+    "trian": "error: trian is unknown; commands: check-params, use, recipes, check, labels, plan, run, serve, predict, try, review, gate",
     "--recipes": "error: --recipes is unknown; options: --help, -h, --version",
     "plan --jsn": "error: --jsn is unknown; options: --json, --force, --help; see `petseg plan --help`",
     "use": "error: a value for RECIPE is missing; see `petseg use --help`",

@@ -10,7 +10,7 @@ from petseg import params
 from petseg.errors import UserError
 from tests.conftest import ROOT, copy_parts, replace
 
-PROJECT_RECIPES = ("demo", "own", "oxford", "oxford-best", "oxford-pretrained")
+PROJECT_RECIPES = ("demo", "own", "oxford", "oxford-best", "oxford-clean", "oxford-pretrained")
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,15 @@ def test_a_recipe_of_the_project_is_valid_and_gives_the_same_bytes_again(name: s
     assert recipes.check_params(None) == f"params.yaml, recipe {name}"
     assert recipes.check_params(name) == f"recipes/{name}.yaml"
     assert recipes.edits() == []
+
+
+def test_oxford_clean_is_oxford_pretrained_but_for_the_corrections_of_labels() -> None:
+    clean, pretrained = (
+        recipes.compose(recipes.read(f"oxford-{name}")) for name in ("clean", "pretrained")
+    )
+    assert clean["preprocess"].pop("labels") == "data/labels/oxford-clean.csv"
+    assert pretrained["preprocess"].pop("labels") == "data/labels.csv"
+    assert clean == pretrained
 
 
 def test_params_yaml_has_every_comment_of_the_defaults_and_the_recipes_values() -> None:

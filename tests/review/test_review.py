@@ -35,6 +35,7 @@ def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
         "photos": {name: ("test", photo.sha256) for name, photo in test.items()},
         "history": [],
         "data": {},
+        "label_edits": {},
         "recipe": "demo",
         "params": {"gate": GATE, "recipes": {"demo": {}}},
         "stages": {},

@@ -101,8 +101,14 @@ def model_in(folder: Path) -> Path:
 
 
 @contextmanager
-def running(folder: Path, command: Sequence[str]) -> Iterator[Server]:
-    """Start a command that prints an address, wait until it answers there, and end it."""
+def running(folder: Path, command: Sequence[str], path: str = "/health") -> Iterator[Server]:
+    """Start a command that prints an address, wait until it answers there, and end it.
+
+    Args:
+        folder: gets the log, and temporary files.
+        command: the command.
+        path: what to ask the server for, to see that it answers.
+    """
     (folder / "tmp").mkdir(exist_ok=True)
     with (
         (folder / "stderr.txt").open("w") as log,
@@ -120,7 +126,7 @@ def running(folder: Path, command: Sequence[str]) -> Iterator[Server]:
             address = process.stdout.readline().strip()
             server = Server(address, folder / "model.onnx", process, folder)
             assert address.startswith("http://"), server.log()
-            assert server.get("/health").ok
+            assert server.get(path).ok
             yield server
         finally:
             process.send_signal(signal.SIGTERM)

@@ -1,0 +1,60 @@
+"""The photos whose label a person is to look at, each once, in the order of suspects.csv."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from petseg import files
+from petseg.errors import UserError
+from petseg.evaluation.label_issues import Reason, twin_in
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A photo to look at."""
+
+    name: str
+    split: str
+    reason: str  # why to look at it; empty if the user named it
+    twin: str = ""  # the name of a photo of another split that it looks like
+
+
+def read_suspects(reports: Path) -> list[Suspect]:
+    """Return the photos of suspects.csv; the reasons of one that is there twice are joined.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    suspects: dict[str, Suspect] = {}
+    for row in read_rows(reports / "suspects.csv"):
+        reason = ": ".join(filter(None, (row["reason"], row["detail"])))
+        earlier = suspects.get(row["name"])
+        reasons = f"{earlier.reason}; {reason}" if earlier else reason
+        twin = twin_in(row["detail"]) if row["reason"] == Reason.DUPLICATE else ""
+        suspects[row["name"]] = Suspect(row["name"], row["split"], reasons, twin)
+    return list(suspects.values())
+
+
+def read_named(reports: Path, names: Sequence[str]) -> list[Suspect]:
+    """Return the photos with these names.
+
+    Raises:
+        UserError: photos.csv is missing, or has no such photo.
+    """
+    path = reports / "photos.csv"
+    splits = {row["name"]: row["split"] for row in read_rows(path)}
+    if unknown := [name for name in names if name not in splits]:
+        raise UserError(f"{path} has no photo {unknown[0]}; it lists every name that is in use")
+    return [Suspect(name, splits[name], "") for name in dict.fromkeys(names)]
+
+
+def read_rows(path: Path) -> files.Rows:
+    """Return the rows of a CSV that evaluate wrote.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    try:
+        return files.read_csv(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro evaluate`") from None
