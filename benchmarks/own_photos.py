@@ -26,7 +26,13 @@ from petseg.data.archives import File
 PARAMS = """recipe: own_photos
 download: DOWNLOAD
 preprocess:
-  {image_size: SIZE, val_fraction: 0.1, test_fraction: 0.1, seed: 1, max_rejected: 0}
+  mode: squash
+  image_size: SIZE
+  val_fraction: 0.1
+  test_fraction: 0.1
+  seed: 1
+  max_rejected: 0
+  labels: labels.csv
 """
 DOWNLOADS = {
     "folder": "{source: folder, masks: trimap}",
@@ -70,9 +76,10 @@ def measure(folder: Path, source: str, size: int) -> tuple[int, float]:
     params = PARAMS.replace("DOWNLOAD", download).replace("SIZE", str(size))
     with tempfile.TemporaryDirectory(dir=folder) as work:
         (Path(work) / "params.yaml").write_text(params)
+        (Path(work) / "labels.csv").write_text("name,action,reason,who\n")
         runs = [
             run_stage(Path(work), "download", str(folder / "own"), "raw", "downloads"),
-            run_stage(Path(work), "preprocess", "raw", "arrays"),
+            run_stage(Path(work), "preprocess", "raw", "labels", "arrays"),
         ]
     peaks, seconds = zip(*runs, strict=True)
     return max(peaks), sum(seconds)

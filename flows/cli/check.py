@@ -74,7 +74,7 @@ def check(
         train, val = (report.examples(split, settings.frame) for split in ("train", "val"))
         frame = settings.frame
         measured = estimate.measure_in_process(sections["train"], frame, train, val, source)
-        print(f"training by {source}: {estimate.describe(measured)}")
+        print(f"training by {source}: {estimate.describe(measured, settings.mode)}")
     return 0
 
 

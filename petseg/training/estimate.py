@@ -23,7 +23,7 @@ import numpy as np
 from petseg import command
 from petseg.data.arrays import Photo, Split
 from petseg.data.examples import FramedPhotos
-from petseg.data.frame import Frame
+from petseg.data.frame import Frame, Mode
 from petseg.errors import UserError
 from petseg.inference import keras_engine
 from petseg.model import backend
@@ -271,13 +271,14 @@ def device() -> str:
     return f"{threads} threads"
 
 
-def describe(result: Estimate) -> str:
+def describe(result: Estimate, mode: Mode) -> str:
     """Return the estimate as a phrase for people; a training with patience may end earlier."""
+    photos = "tiles" if mode == "tiles" else "photos"
     epochs = f"{result.epochs} epoch{'s' if result.epochs > 1 else ''}"
     if result.stops_early:
         epochs = f"at most {epochs}"
     return (
-        f"about {duration(result.seconds)} for {epochs} of {result.train_photos:,} photos "
+        f"about {duration(result.seconds)} for {epochs} of {result.train_photos:,} {photos} "
         f"on this machine ({result.device}), at most {result.bytes / 1e9:.1f} GB of memory"
     )
 

@@ -10,7 +10,15 @@ from petseg import params
 from petseg.errors import UserError
 from tests.conftest import ROOT, copy_parts, replace
 
-PROJECT_RECIPES = ("demo", "own", "oxford", "oxford-best", "oxford-clean", "oxford-pretrained")
+PROJECT_RECIPES = (
+    "cells",
+    "demo",
+    "own",
+    "oxford",
+    "oxford-best",
+    "oxford-clean",
+    "oxford-pretrained",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -138,11 +138,11 @@ def test_the_time_grows_with_the_epochs_and_the_memory_does_not() -> None:
 
 def test_the_estimate_is_described_in_one_sentence() -> None:
     # 204 seconds are 3.4 minutes
-    assert estimate.describe(ESTIMATE) == (
+    assert estimate.describe(ESTIMATE, "squash") == (
         "about 3 min for 10 epochs of 17 photos on this machine (2 threads), "
         "at most 1.3 GB of memory"
     )
-    assert estimate.describe(replace(ESTIMATE, stops_early=True)) == (
+    assert estimate.describe(replace(ESTIMATE, stops_early=True), "squash") == (
         "about 3 min for at most 10 epochs of 17 photos on this machine (2 threads), "
         "at most 1.3 GB of memory"
     )
