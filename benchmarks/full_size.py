@@ -21,6 +21,7 @@ from PIL import Image
 
 from petseg.data import arrays, convert, photos, raw
 from petseg.data.arrays import Split
+from petseg.data.label_edits import NO_EDITS
 from petseg.data.labels import BORDER, FOREGROUND
 from petseg.evaluation import native, parity
 from petseg.inference import masks
@@ -67,7 +68,7 @@ def measure(
         inside[files.row] = [
             np.count_nonzero(pixels) for pixels in (mask & foreground, mask | foreground)
         ]
-    overlaps = native.overlaps(folder, test.index, probabilities, metadata)
+    overlaps = native.overlaps(folder, test.index, probabilities, metadata, NO_EDITS)
     return Measured(np.hstack([overlaps, inside]).astype(float), statistics.median(seconds))
 
 
@@ -101,7 +102,7 @@ def main() -> None:
         settings = convert.Settings(
             "squash", engine.metadata.image_size, 0.1, 0.1, seed=1, max_rejected=1000
         )
-        convert.convert(raw.open_raw(args.archives), Path(folder), settings)
+        convert.convert(raw.open_raw(args.archives), Path(folder), settings, NO_EDITS)
         test = arrays.load(Path(folder) / "test")
         probabilities = predict(engine, test)
         by_refinement = {

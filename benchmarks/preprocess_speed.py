@@ -30,6 +30,7 @@ from PIL import Image
 
 from petseg.data import archives, arrays, convert, raw, splits
 from petseg.data.archives import File
+from petseg.data.label_edits import NO_EDITS
 
 THREADS = os.cpu_count() or 1
 
@@ -76,7 +77,7 @@ def run_stage(folder: Path, size: int) -> float:
     with tempfile.TemporaryDirectory() as target:
         start = time.perf_counter()
         settings = convert.Settings("squash", size, 0.1, 0.1, seed=1, max_rejected=1000)
-        convert.convert(raw.open_raw(folder), Path(target), settings)
+        convert.convert(raw.open_raw(folder), Path(target), settings, NO_EDITS)
         seconds = time.perf_counter() - start
         photos = sum(len(arrays.read_index(Path(target) / split)) for split in splits.SPLITS)
     return photos / seconds

@@ -37,7 +37,7 @@ def main() -> None:
         asdict(settings),
         recipe,
         fit.data_hash(train, val),
-        train.frame.size,
+        asdict(train.frame),
         fit.library_versions(),
     )
     state_file = paths.state / f"{key}.npz"

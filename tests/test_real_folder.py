@@ -12,6 +12,7 @@ import pytest
 from petseg import files
 from petseg.data import arrays, convert, folder_source, raw, splits
 from petseg.data.archives import ArchivedPhotos
+from petseg.data.label_edits import NO_EDITS
 
 REAL = os.environ.get("PETSEG_REAL_ORIGINALS", "")
 SETTINGS = convert.Settings("squash", 128, 0.1, 0.2, seed=1, max_rejected=20)
@@ -60,10 +61,10 @@ def test_a_folder_gives_the_arrays_of_the_archives_byte_for_byte(tmp_path: Path)
     source = Path(REAL).resolve()
     for name in ("listed", "from_archives", "from_folder"):
         (tmp_path / name).mkdir()
-    convert.convert(raw.open_raw(source), tmp_path / "from_archives", SETTINGS)
+    convert.convert(raw.open_raw(source), tmp_path / "from_archives", SETTINGS, NO_EDITS)
     unpack(source, tmp_path / "from_archives", tmp_path / "own")
     facts = folder_source.list_folder(tmp_path / "own", "trimap", tmp_path / "listed", "../own")
     files.write_json(tmp_path / "listed/source.json", facts)
-    convert.convert(raw.open_raw(tmp_path / "listed"), tmp_path / "from_folder", SETTINGS)
+    convert.convert(raw.open_raw(tmp_path / "listed"), tmp_path / "from_folder", SETTINGS, NO_EDITS)
     assert files_of(tmp_path / "from_folder") == files_of(tmp_path / "from_archives")
     assert facts["photos"] == 598

@@ -12,7 +12,7 @@ import pytest
 
 from petseg import files
 from petseg.data import archives, arrays, convert, label_edits, photos, raw, splits
-from petseg.data.label_edits import Action
+from petseg.data.label_edits import NO_EDITS, Action
 from petseg.evaluation import label_issues
 from tests.conftest import ROOT, run_in, with_archives
 
@@ -91,7 +91,7 @@ def test_the_corrections_of_oxford_clean_name_just_the_photos_without_foreground
     table = label_edits.read(folder / "oxford-clean.csv", folder)
     data = raw.open_raw(Path(REAL))
     convert.convert(
-        data, tmp_path, convert.Settings("squash", 128, 0.1, 0.2, seed=1, max_rejected=20)
+        data, tmp_path, convert.Settings("squash", 128, 0.1, 0.2, seed=1, max_rejected=20), NO_EDITS
     )
     found = {
         issue.name

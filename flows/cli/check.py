@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_NAMES = 3  # of a kind of problem
 MAX_GROUPS = 10  # and as many labels of an annotation tool
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for one file
+OWN = Path("data/own")  # the folder that the stages read
+LABELS = Path("data/labels")  # the masks that corrections of labels name
 RECIPE = "own"  # whose parameters count if the recipe in use has another source
 Folder = Annotated[Path, Parameter(help="With images/ and masks/.", show_default=True)]
 Recipe = Annotated[
@@ -30,7 +32,7 @@ Names = Annotated[bool, Parameter(help="List every name, not only the first ones
 
 
 def check(
-    folder: Folder = Path("data/own"),
+    folder: Folder = OWN,
     /,
     *,
     recipe: Recipe = None,
@@ -44,7 +46,7 @@ def check(
     would refuse the folder.
     """
     from flows.workspace import recipes
-    from petseg.data import blocked_files, folder_check, pairs
+    from petseg.data import blocked_files, folder_check, label_edits, pairs
     from petseg.errors import UserError
 
     source, sections = recipes.checked(recipe or own_recipe())
@@ -54,12 +56,17 @@ def check(
         )
     if not blocked_files.is_utf8(str(folder.absolute())):
         raise UserError(f"{folder.absolute()}: the path is not UTF-8; rename the folder")
+    if html and html.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{html} would lie in {folder}, which check does not change; name another")
     settings, limit = sections["preprocess"], None if names else MAX_NAMES
+    edits = label_edits.NO_EDITS
+    if folder.resolve() == OWN.resolve():  # corrections are of these photos
+        edits = label_edits.read(label_edits.locate(settings.labels, LABELS), LABELS)
     blocked = blocked_files.blocked_files(folder)
     for kind, paths in blocked.items():
         print(f"error: {folder}: {len(paths):,} {kind}: {shortened(paths, limit)}", file=sys.stderr)
     with temporary_folder() as work:
-        report = folder_check.inspect(folder, sections["download"].masks, settings, work)
+        report = folder_check.inspect(folder, sections["download"].masks, settings, edits, work)
         if html:
             write_page(html, folder, work, report)
     for line in lines(folder, report, limit):
@@ -109,17 +116,13 @@ def write_page(html: Path, folder: Path, work: Path, report: "FolderReport") -> 
         report: what is known of it.
 
     Raises:
-        UserError: the file cannot be written, or would lie among the photos.
+        UserError: the file cannot be written.
     """
     from petseg.data.folder import FolderPhotos
-    from petseg.data.pairs import IMAGES, MASKS
     from petseg.errors import UserError
     from petseg.sheet import page
 
     errors = [f"error: {refusal}" for refusal in report.refusals]
-    for top in (folder / IMAGES, folder / MASKS):
-        if html.resolve().is_relative_to(top.resolve()):
-            raise UserError(f"{html} would lie among the photos, in {top}; name another file")
     summary = [*lines(folder, report, MAX_NAMES), *errors]
     try:
         page.write(html, FolderPhotos(work), report, summary)

@@ -7,14 +7,14 @@ from concurrent.futures import Future
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from petseg.inference.onnx_engine import OnnxEngine
 
 BATCH = 2  # photos in one call at most; more are slower on a core (benchmarks/serving.py --batches)
 Pixels = UInt8[np.ndarray, "size size 3"]
-Probabilities = Float32[np.ndarray, "size size"]
-Entry: TypeAlias = tuple[Pixels, "Future[Probabilities]"]
+Levels = UInt8[np.ndarray, "size size"]
+Entry: TypeAlias = tuple[Pixels, "Future[Levels]"]
 
 
 class NetworkQueue:
@@ -37,9 +37,9 @@ class NetworkQueue:
         for thread in self.threads:
             thread.start()
 
-    def submit(self, pixels: Pixels) -> "Future[Probabilities]":
-        """Return the future probabilities, 0 to 1, of a photo; a cancelled one is left out."""
-        future: Future[Probabilities] = Future()
+    def submit(self, pixels: Pixels) -> "Future[Levels]":
+        """Return the future probabilities, in 1/255, of a photo; a cancelled one is left out."""
+        future: Future[Levels] = Future()
         with self.change:
             self.waiting.append((pixels, future))
             self.change.notify()
@@ -62,13 +62,13 @@ class NetworkQueue:
     def predict(self, entries: list[Entry]) -> None:
         """Call the network once, and give each future its probabilities."""
         try:
-            predicted = self.engine.probabilities(np.stack([pixels for pixels, _ in entries]))
+            levels = self.engine.levels(np.stack([pixels for pixels, _ in entries]))
         except Exception as error:  # whoever waits for the future gets it
             for _, future in entries:
                 future.set_exception(error)
             return
-        for (_, future), probabilities in zip(entries, predicted, strict=True):
-            future.set_result(probabilities)
+        for (_, future), photo_levels in zip(entries, levels, strict=True):
+            future.set_result(photo_levels)
 
     def close(self) -> None:
         """End the threads, once the photos that wait are done."""

@@ -6,21 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-from jaxtyping import Float32, UInt8
-
 from flows.web import answers
 from flows.web.answers import Answer, Options
 from flows.web.limits import Load
 from flows.web.network import NetworkQueue
 from flows.web.problems import ProblemError
-from petseg.data import photos, quantisation
+from petseg.data import photos
 from petseg.data.photos import Picture
 from petseg.inference.segmenter import Prediction, Segmenter
-from petseg.inference.tiles import Tiling
 from petseg.prediction.budget import PIXELS_IN_WORK, PixelBudget
 
-TILES = 16  # of one photo that wait for the network at a time; others get their turn between them
 Result = TypeVar("Result")
 
 
@@ -51,30 +46,28 @@ class MaskService:
         """
         try:
             async with asyncio.timeout(seconds):
-                picture = await self.in_thread(lambda: self.decode(data))
-                levels = quantisation.quantise(await self.probabilities(picture.pixels))
-                prediction = self.segmenter.prediction(data, picture, levels)
+                prediction = await self.prediction(data)
                 return await self.in_thread(lambda: self.encode(prediction, options))
         except TimeoutError:
             raise ProblemError(
-                503, f"the answer was not there after {seconds:g} s; try again", retry_after=10
+                503,
+                f"the answer was not there after {seconds:g} s; try again, or send a smaller photo",
+                retry_after=10,
             ) from None
 
-    async def probabilities(
-        self, pixels: UInt8[np.ndarray, "height width 3"]
-    ) -> Float32[np.ndarray, "height width"]:
-        """Return the probability of the foreground, 0 to 1, for what `decode` made of a photo."""
-        metadata = self.segmenter.metadata
-        if metadata.mode != "tiles":
-            return await asyncio.wrap_future(self.network.submit(pixels))
-        tiling = Tiling(pixels, metadata.image_size)
-        for start in range(0, len(tiling.corners), TILES):
-            corners = tiling.corners[start : start + TILES]
-            futures = [self.network.submit(tiling.tile(corner)) for corner in corners]
-            predicted = await asyncio.gather(*map(asyncio.wrap_future, futures))
-            for corner, tile_probabilities in zip(corners, predicted, strict=True):
-                tiling.add(corner, tile_probabilities)
-        return tiling.probabilities()
+    async def prediction(self, data: bytes) -> Prediction:
+        """Return what the model says of a photo; the tiles of one photo are predicted in one thread."""
+        if self.segmenter.metadata.mode == "tiles":
+            return await self.in_thread(lambda: self.predict_tiles(data))
+        picture = await self.in_thread(lambda: self.decode(data))
+        levels = await asyncio.wrap_future(self.network.submit(picture.pixels))
+        return self.segmenter.prediction(data, picture, levels)
+
+    def predict_tiles(self, data: bytes) -> Prediction:
+        """Return what the model says of a photo that it reads at its own size."""
+        width, height = photos.read_size(data)
+        with self.budget.reserve(width * height):
+            return self.segmenter.predict_bytes(data)
 
     def decode(self, data: bytes) -> Picture:
         """Return the input of the network, with width and height of the upright photo."""

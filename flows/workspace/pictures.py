@@ -10,9 +10,9 @@ from dvc.config import Config
 from jaxtyping import Bool, UInt8
 
 from petseg.data import quantisation
-from petseg.data.arrays import PHOTOS
+from petseg.data.arrays import PHOTOS, TRIMAPS
 from petseg.files import parse_csv
-from petseg.report import overlays
+from petseg.report import gallery, overlays
 from petseg.review.compare import PhotoRegression, Review
 from petseg.review.results import Results
 
@@ -38,8 +38,13 @@ def regression_pictures(review: Review, regressions: Sequence[PhotoRegression]) 
         return Pictures()
     names = [photo.name for photo in regressions]
     try:
-        photos = rows(review.head, f"{TEST}/photos.npy", names)
-        trimaps = rows(review.head, f"{TEST}/trimaps.npy", names)
+        photos, trimaps = (
+            [gallery.shrunk(picture, method) for picture in rows(review.head, path, names)]
+            for path, method in (
+                (f"{TEST}/{PHOTOS}", gallery.BILINEAR),
+                (f"{TEST}/{TRIMAPS}", gallery.NEAREST),
+            )
+        )
         base, head = (masks(side, names) for side in (review.base, review.head))
     except (
         Exception
@@ -73,7 +78,10 @@ def panels(
 def masks(side: Results, names: Sequence[str]) -> list[Any]:
     """Return the predicted masks of these test photos, with the threshold used by `evaluate`."""
     min_level = quantisation.min_level(side.data["model"]["threshold"])
-    return [probabilities >= min_level for probabilities in rows(side, PREDICTIONS, names)]
+    return [
+        gallery.shrunk(probabilities, gallery.NEAREST) >= min_level
+        for probabilities in rows(side, PREDICTIONS, names)
+    ]
 
 
 def rows(side: Results, path: str, names: Sequence[str]) -> list[UInt8[np.ndarray, "..."]]:

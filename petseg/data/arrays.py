@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from petseg import files
 from petseg.data.frame import Frame
@@ -23,11 +24,16 @@ Stack = UInt8[np.ndarray, "n ..."]  # (n, height, width) or (n, height, width, c
 class Pictures:
     """Pictures of different sizes, one after another in one array of pixels."""
 
-    def __init__(self, pixels: UInt8[np.ndarray, "pixels *channels"], sizes: Sizes) -> None:
-        self.pixels, self.sizes = pixels, sizes
-        self.ends = np.cumsum([0, *(height * width for height, width in sizes)])
-        if self.ends[-1] != len(pixels):
-            raise ValueError(f"{len(pixels):,} pixels instead of {self.ends[-1]:,}")
+    def __init__(
+        self,
+        pixels: UInt8[np.ndarray, "pixels *channels"],
+        sizes: Sizes,
+        ends: Int64[np.ndarray, "..."],
+    ) -> None:
+        """Take the pixels; those of picture n lie between `ends[n]` and `ends[n + 1]`."""
+        self.pixels, self.sizes, self.ends = pixels, sizes, ends
+        if ends[-1] != len(pixels):
+            raise ValueError(f"{len(pixels):,} pixels instead of {ends[-1]:,}")
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -56,7 +62,12 @@ class PictureFile:
             ValueError: it is no such file, or its pictures have other sizes.
         """
         pixels = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        return Pictures(pixels, self.sizes) if self.frame.mode == "tiles" else pixels
+        return Pictures(pixels, self.sizes, self.ends) if self.frame.mode == "tiles" else pixels
+
+    @cached_property
+    def ends(self) -> Int64[np.ndarray, "..."]:
+        """Where each picture of its own size begins in the array of pixels, and where the last ends."""
+        return np.cumsum([0, *(height * width for height, width in self.sizes)], dtype=np.int64)
 
     def chunks(self, rows: list[int]) -> Iterator[Stack]:
         """Yield these pictures in this order, some at a time, or one if each has its own size."""
@@ -68,6 +79,16 @@ class PictureFile:
                 yield from (pictures[row][None] for row in chunk)
             else:
                 yield pictures[chunk]
+
+    def contents(self, rows: list[int]) -> Iterator[Stack]:
+        """Yield these pictures as `chunks` does, but without padding: padded ones one at a time."""
+        if self.frame.mode != "pad":
+            yield from self.chunks(rows)
+            return
+        pictures = (picture for chunk in self.chunks(rows) for picture in chunk)
+        for row, picture in zip(rows, pictures, strict=True):
+            height, width = self.sizes[row]
+            yield self.frame.content(picture, width, height)[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,23 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def contents(self, *columns: PictureArray) -> Iterator[tuple[slice, tuple[Stack, ...]]]:
+        """Yield the rows of arrays in the order of the index, without padding, some at a time.
+
+        Padded photos, and photos of their own size, come one at a time.
+        """
+        if self.frame.mode != "pad":
+            yield from stacks(CHUNK, *columns)
+            return
+        for row, photo in enumerate(self.index):
+            yield (
+                slice(row, row + 1),
+                tuple(
+                    self.frame.content(np.asarray(column[row]), photo.width, photo.height)[None]
+                    for column in columns
+                ),
+            )
 
 
 def load(folder: Path) -> Split:
@@ -160,11 +198,6 @@ def stacks(count: int, *columns: PictureArray) -> Iterator[tuple[slice, tuple[St
                 for column in columns
             ),
         )
-
-
-def spread_rows(split: Split, count: int) -> list[int]:
-    """Return at most `count` rows, spread evenly over a split."""
-    return [int(row) for row in np.linspace(0, len(split) - 1, min(count, len(split)))]
 
 
 def read_index(folder: Path) -> list[Photo]:

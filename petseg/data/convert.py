@@ -15,9 +15,9 @@ from petseg import files
 from petseg.data import arrays, label_edits, near_duplicates, photos, splits, summary
 from petseg.data.arrays import PictureFile
 from petseg.data.decode import DecodeResult, decode_all
-from petseg.data.edited_photos import EditedPhotos, mark_dropped
+from petseg.data.edited_photos import EditedPhotos
 from petseg.data.frame import Frame, Mode
-from petseg.data.label_edits import NO_EDITS, Action, LabelEdits
+from petseg.data.label_edits import Action, LabelEdits
 from petseg.data.listing import ListedPhoto, RawData
 from petseg.errors import UserError
 
@@ -71,8 +71,18 @@ class Decoded:
     photos: PictureFile  # of the usable photos
     masks: PictureFile  # of all readable masks
     index: list[arrays.Photo] = field(default_factory=list)
-    mask_rows: list[int] = field(default_factory=list)  # in the array of masks, for each photo
+    photo_rows: list[int] = field(default_factory=list)  # in the file of photos
+    mask_rows: list[int] = field(default_factory=list)  # in the file of masks
     reasons: dict[str, str] = field(default_factory=dict)  # of the others, by name
+
+    def drop(self, edits: LabelEdits) -> None:
+        """Leave out the photos that a person dropped."""
+        dropped = edits.with_action(Action.DROP)
+        self.reasons |= {name: f"dropped: {edit.reason}" for name, edit in dropped.items()}
+        used = [row for row, photo in enumerate(self.index) if photo.name not in dropped]
+        self.index = [self.index[row] for row in used]
+        self.photo_rows = [self.photo_rows[row] for row in used]
+        self.mask_rows = [self.mask_rows[row] for row in used]
 
 
 def decode_masks(
@@ -144,8 +154,9 @@ def decode_photos(
                 continue
             del decoded.reasons[photo.name]
             writer.extend(picture.pixels)
-            sizes.append((picture.height, picture.width))
+            decoded.photo_rows.append(len(sizes))
             decoded.mask_rows.append(mask.row)
+            sizes.append((picture.height, picture.width))
             decoded.index.append(index_row(listed[photo.name], photo, picture, mask))
     return decoded
 
@@ -175,6 +186,16 @@ def copy_rows(
 
 
 def assign_splits(
+    listed: list[ListedPhoto], decoded: Decoded, settings: Settings, edits: LabelEdits
+) -> dict[str, str]:
+    """Return the split of every listed name: the official or a drawn one, unless it is swapped.
+
+    Photos that are dropped take part in the draw, so that dropping one moves no other.
+    """
+    return label_edits.swap_splits(edits, original_splits(listed, decoded, settings))
+
+
+def original_splits(
     listed: list[ListedPhoto], decoded: Decoded, settings: Settings
 ) -> dict[str, str]:
     """Return the split of every listed name: the official one, or one that is drawn by seed."""
@@ -192,8 +213,7 @@ def look_alike_numbers(decoded: Decoded) -> dict[str, int]:
     """Return a number for each usable photo by name; photos that look alike have the same one."""
     if not decoded.index:
         return {}
-    rows = list(range(len(decoded.index)))
-    parts = [near_duplicates.hashes(part) for part in decoded.photos.chunks(rows)]
+    parts = [near_duplicates.hashes(part) for part in decoded.photos.contents(decoded.photo_rows)]
     hashes, contrast = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     numbers = near_duplicates.clusters(hashes, contrast).tolist()
     return {photo.name: number for photo, number in zip(decoded.index, numbers, strict=True)}
@@ -223,7 +243,8 @@ def write_splits(
             row for row, photo in enumerate(decoded.index) if split_by_name[photo.name] == split
         ]
         index[split], pixels[split] = [decoded.index[row] for row in rows], summary.PixelCounter()
-        copy_rows(decoded.photos, rows, folder / arrays.PHOTOS)
+        photo_rows = [decoded.photo_rows[row] for row in rows]
+        copy_rows(decoded.photos, photo_rows, folder / arrays.PHOTOS)
         mask_rows = [decoded.mask_rows[row] for row in rows]
         copy_rows(decoded.masks, mask_rows, folder / arrays.TRIMAPS, pixels[split].add)
         files.write_json(folder / arrays.FRAME, asdict(decoded.photos.frame))
@@ -231,8 +252,16 @@ def write_splits(
     return index, pixels
 
 
-def decode(data: RawData, rows: list[ListedPhoto], target: Path, settings: Settings) -> Decoded:
-    """Decode every listed photo with its mask; write those that can be used to files in `target`."""
+def decode(
+    data: RawData, rows: list[ListedPhoto], target: Path, settings: Settings, edits: LabelEdits
+) -> Decoded:
+    """Decode every listed photo with its mask; write those that can be used to files in `target`.
+
+    Raises:
+        UserError: the data do not have a photo that is to be corrected.
+    """
+    label_edits.check_names(edits, (row.name for row in rows))
+    data = EditedPhotos(data, edits)
     listed = {row.name: row for row in rows}
     usable = {name: row for name, row in listed.items() if not row.reason}
     masks, mask_file = decode_masks(data, usable, settings.frame, target / TEMPORARY_MASKS)
@@ -241,12 +270,10 @@ def decode(data: RawData, rows: list[ListedPhoto], target: Path, settings: Setti
     return decoded
 
 
-def convert(data: RawData, target: Path, settings: Settings, edits: LabelEdits = NO_EDITS) -> None:
+def convert(data: RawData, target: Path, settings: Settings, edits: LabelEdits) -> None:
     """Convert photos and masks to arrays in `target`, an empty folder.
 
     Writes train/, val/, test/, rejected.csv, summary.json, and the corrections with their masks.
-
-    A dropped photo keeps its place when splits are drawn, so that dropping it moves no other one.
 
     Raises:
         UserError: more than `max_rejected` photos are unusable, a split is empty, or the data do
@@ -254,15 +281,14 @@ def convert(data: RawData, target: Path, settings: Settings, edits: LabelEdits =
     """
     start = time.perf_counter()
     listed = data.listed()
-    decoded = decode(EditedPhotos(data, edits), mark_dropped(listed, edits), target, settings)
-    split_by_name = label_edits.swap_splits(edits, assign_splits(listed, decoded, settings))
+    decoded = decode(data, listed, target, settings, edits)
+    split_by_name = assign_splits(listed, decoded, settings, edits)
+    decoded.drop(edits)
     rejected = [
         RejectedPhoto(name, split_by_name.get(name, ""), reason)
         for name, reason in sorted(decoded.reasons.items())
     ]
-    dropped = edits.with_action(Action.DROP)
-    unusable = {name: why for name, why in decoded.reasons.items() if name not in dropped}
-    check_rejected(unusable, settings.max_rejected)
+    check_rejected(decoded.reasons, settings.max_rejected, edits)
     index, pixels = write_splits(target, decoded, split_by_name)
     check_splits(index)
     for temporary in (decoded.photos, decoded.masks):
@@ -277,16 +303,19 @@ def convert(data: RawData, target: Path, settings: Settings, edits: LabelEdits =
     print(f"{used}; {len(rejected)} set aside; {rate:,.0f} photos/s")
 
 
-def check_rejected(reasons: Mapping[str, str], max_rejected: int) -> None:
+def check_rejected(reasons: Mapping[str, str], max_rejected: int, edits: LabelEdits) -> None:
     """Check that not too many photos are rejected.
 
     Args:
         reasons: why photos are rejected, by name.
         max_rejected: how many may be.
+        edits: the corrections; the photos that they drop do not count.
 
     Raises:
         UserError: there are more.
     """
+    dropped = edits.with_action(Action.DROP)
+    reasons = {name: reason for name, reason in reasons.items() if name not in dropped}
     if len(reasons) > max_rejected:
         examples = "; ".join(f"{name}: {reasons[name]}" for name in sorted(reasons)[:5])
         raise UserError(

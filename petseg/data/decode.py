@@ -28,7 +28,8 @@ def decode_all(decoder: Decoder, frame: Frame, members: Iterable[Member]) -> Ite
     Raises:
         UserError: a file has changed since it was listed.
     """
-    return parallel.ordered(lambda member: decode_member(decoder, frame, member), members, BATCH)
+    batch = 1 if frame.mode == "tiles" else BATCH  # photos of their own size take more memory
+    return parallel.ordered(lambda member: decode_member(decoder, frame, member), members, batch)
 
 
 def decode_member(decoder: Decoder, frame: Frame, member: Member) -> DecodeResult:

@@ -1,15 +1,14 @@
-"""Photos and masks with a team's corrections of labels applied."""
+"""Photos with the masks that a team's corrections of labels give them."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from petseg.data import label_edits, mask_formats
+from petseg.data import mask_formats
 from petseg.data.frame import Frame
-from petseg.data.label_edits import Action, LabelEdits
+from petseg.data.label_edits import LabelEdits
 from petseg.data.listing import ListedPhoto, Member, RawData
 from petseg.data.mask_formats import MaskFormat
 from petseg.data.photos import Picture
@@ -22,21 +21,17 @@ class ReplacementMask(bytes):
 
 
 class EditedPhotos:
-    """The photos and masks behind data/raw with corrections applied, but for their splits."""
+    """The photos behind data/raw with the masks that corrections give them."""
 
     def __init__(self, data: RawData, edits: LabelEdits) -> None:
         """Wrap the photos and masks as they are."""
-        self.data, self.edits = data, edits
+        self.data = data
         self.place, self.group_kinds = data.place, data.group_kinds
         self.replacements = edits.masks
 
     def listed(self) -> list[ListedPhoto]:
-        """Return every listed photo; a dropped one has that as its reason.
-
-        Raises:
-            UserError: the data do not have a photo that is to be changed.
-        """
-        return mark_dropped(self.data.listed(), self.edits)
+        """Return every listed photo, also those that are dropped."""
+        return self.data.listed()
 
     def masks(self, names: Collection[str]) -> Iterator[Member]:
         """Yield the masks of these photos, those that take the place of others first."""
@@ -58,24 +53,15 @@ class EditedPhotos:
     def decode_full_mask(self, data: bytes) -> UInt8[np.ndarray, "height width"]:
         """Return a mask's labels at its own size."""
         if isinstance(data, ReplacementMask):
-            return mask_formats.decode_labels(data, FORMAT)
+            return decode_labels(data)
         return self.data.decode_full_mask(data)
+
+
+def decode_labels(data: bytes) -> UInt8[np.ndarray, "height width"]:
+    """Return the labels of a mask that takes the place of another, at its own size."""
+    return mask_formats.decode_labels(data, FORMAT)
 
 
 def replacement(name: str, path: Path) -> Member:
     """Return the mask that takes the place of a photo's own."""
     return Member(name, str(path), lambda: ReplacementMask(path.read_bytes()))
-
-
-def mark_dropped(listed: list[ListedPhoto], edits: LabelEdits) -> list[ListedPhoto]:
-    """Return the listed photos; a dropped one has that as its reason.
-
-    Raises:
-        UserError: the data do not have a photo that is to be changed.
-    """
-    label_edits.check_names(edits, (row.name for row in listed))
-    dropped = edits.with_action(Action.DROP)
-    return [
-        replace(row, reason=f"dropped: {dropped[row.name].reason}") if row.name in dropped else row
-        for row in listed
-    ]

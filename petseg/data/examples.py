@@ -1,5 +1,6 @@
 """What a network is trained and validated on: whole photos, or windows of photos that keep their size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -42,7 +43,9 @@ class Examples(Protocol):
 def of_split(split: Split) -> Examples:
     """Return the examples of a split: its photos, or windows that cover each of its pixels once."""
     return (
-        TiledPhotos(split, covering(split)) if split.frame.mode == "tiles" else FramedPhotos(split)
+        TiledPhotos(split, covering(split.index, split.frame.size))
+        if split.frame.mode == "tiles"
+        else FramedPhotos(split)
     )
 
 
@@ -118,13 +121,12 @@ class TiledPhotos:
         return TiledPhotos(self.split, np.column_stack([rows, corners]))
 
 
-def covering(split: Split) -> Windows:
-    """Return windows side by side that cover each pixel of every photo once."""
-    size = split.frame.size
+def covering(photos: Sequence[Photo], size: int) -> Windows:
+    """Return windows of `size` pixels, side by side, that cover each pixel of the photos once."""
     return np.array(
         [
             (row, top, left)
-            for row, photo in enumerate(split.index)
+            for row, photo in enumerate(photos)
             for top in range(0, photo.height, size)
             for left in range(0, photo.width, size)
         ],

@@ -10,6 +10,7 @@ from petseg.data import (
     annotation_labels,
     arrays,
     convert,
+    examples,
     folder_leftovers,
     folder_source,
     folder_splits,
@@ -21,6 +22,7 @@ from petseg.data.annotation_labels import LabelUse
 from petseg.data.convert import Decoded
 from petseg.data.folder import SOURCE, FolderPhotos
 from petseg.data.frame import Frame
+from petseg.data.label_edits import LabelEdits
 from petseg.data.listing import ListedPhoto, Member
 from petseg.data.mask_settings import Masks
 from petseg.data.mask_values import Value
@@ -38,8 +40,8 @@ class FolderReport:
     """What there is to know of a team's folder before the work begins."""
 
     listed: list[ListedPhoto]
-    reasons: dict[str, str]  # why photos cannot be used, by name
-    index: list[arrays.Photo]  # of the usable photos, in the order of the arrays
+    reasons: dict[str, str] = field(default_factory=dict)  # why photos are not used, by name
+    index: list[arrays.Photo] = field(default_factory=list)  # of the usable photos
     split_by_name: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, list[str]] = field(default_factory=dict)  # names to look at, by kind
     refusals: list[str] = field(default_factory=list)  # why the stages would refuse the folder
@@ -63,9 +65,7 @@ class FolderReport:
     def examples(self, split: str, frame: Frame) -> int:
         """Return how many photos a split has, or how many tiles that cover them."""
         photos = [row for row in self.index if self.split_by_name.get(row.name) == split]
-        if frame.mode != "tiles":
-            return len(photos)
-        return sum(-(-row.width // frame.size) * -(-row.height // frame.size) for row in photos)
+        return len(examples.covering(photos, frame.size)) if frame.mode == "tiles" else len(photos)
 
     def by_group(self, level: int) -> dict[str, Counter[str]]:
         """Return how many usable photos of each split a group has, the largest group first.
@@ -79,13 +79,16 @@ class FolderReport:
         return dict(sorted(counts.items(), key=lambda item: (-item[1].total(), item[0])))
 
 
-def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) -> FolderReport:
+def inspect(
+    folder: Path, masks: Masks, settings: convert.Settings, edits: LabelEdits, work: Path
+) -> FolderReport:
     """Return what the stages would make of a team's folder; they would use the same code.
 
     Args:
         folder: the team's folder.
         masks: the convention of the masks.
         settings: how the photos would be converted.
+        edits: the corrections of labels that would apply.
         work: an empty folder for the list and the arrays, which remain there.
 
     Raises:
@@ -96,12 +99,13 @@ def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) 
     files.write_json(work / SOURCE, source)
     data = FolderPhotos(work)
     listed = data.listed()
-    decoded = convert.decode(data, listed, work, settings)
-    report = FolderReport(listed, decoded.reasons, decoded.index)
+    decoded = convert.decode(data, listed, work, settings, edits)
+    report = FolderReport(listed)
+    report.refusals = list(refusals(report, decoded, settings, edits))
+    report.index, report.reasons = decoded.index, decoded.reasons
     report.group_kinds = data.group_kinds
     report.values = Counter() if source["rendered"] else count_values(data, listed)
     report.labels = annotation_labels.label_uses(folder, masks, report.values)
-    report.refusals = list(refusals(report, decoded, settings))
     report.remarks = remarks(report, decoded)
     report.others = folder_leftovers.leftovers(folder, masks, content)
     report.others[UNKNOWN] = content.tables.unknown
@@ -111,19 +115,22 @@ def inspect(folder: Path, masks: Masks, settings: convert.Settings, work: Path) 
     return report
 
 
-def refusals(report: FolderReport, decoded: Decoded, settings: convert.Settings) -> Iterator[str]:
-    """Yield why the stages would refuse the photos; set their splits."""
+def refusals(
+    report: FolderReport, decoded: Decoded, settings: convert.Settings, edits: LabelEdits
+) -> Iterator[str]:
+    """Yield why the stages would refuse the photos; set their splits, and leave out dropped ones."""
     try:
-        report.split_by_name = convert.assign_splits(report.listed, decoded, settings)
+        report.split_by_name = convert.assign_splits(report.listed, decoded, settings, edits)
+        decoded.drop(edits)
         index = {
-            split: [row for row in report.index if report.split_by_name[row.name] == split]
+            split: [row for row in decoded.index if report.split_by_name[row.name] == split]
             for split in splits.SPLITS
         }
         convert.check_splits(index)
     except UserError as error:
         yield str(error)
     try:
-        convert.check_rejected(report.reasons, settings.max_rejected)
+        convert.check_rejected(decoded.reasons, settings.max_rejected, edits)
     except UserError as error:
         yield str(error)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from petseg import files
+from petseg import files, params
 from petseg.errors import UserError
 
 COLUMNS = ("name", "action", "reason", "who")
@@ -115,7 +115,7 @@ def parse(text: str, source: str) -> Iterator[tuple[int, LabelEdit]]:
             )
         for cells in filter(None, reader):
             place = f"{source}, line {reader.line_num}"
-            edit = parse_row([cell.strip() for cell in cells], place)
+            edit = parse_row(cells, place)
             if edit.name in lines:
                 raise UserError(
                     f"{place}: {edit.name} is on line {lines[edit.name]}, too; list it once"
@@ -137,11 +137,11 @@ def parse_row(cells: list[str], place: str) -> LabelEdit:
             f"{place}: has {len(cells)} values; write {len(COLUMNS)}, {','.join(COLUMNS)}, and "
             "quotes around a value with a comma"
         )
-    name, text, reason, who = cells
-    if not name:
+    name, (text, reason, who) = cells[0], map(str.strip, cells[1:])
+    if not name.strip():
         raise UserError(f"{place}: has no name; write that of a photo, or delete the line")
     if text.startswith(f"{Action.USE_MASK} "):
-        mask = text.removeprefix(Action.USE_MASK).strip()
+        mask = text.removeprefix(f"{Action.USE_MASK} ")
         return LabelEdit(name, Action.USE_MASK, mask, reason, who)
     actions = {str(action): action for action in Action if action is not Action.USE_MASK}
     if text not in actions:
@@ -181,9 +181,11 @@ def locate(table: str, folder: Path) -> Path:
         UserError: it is another file.
     """
     path, default = Path(table), folder.with_suffix(SUFFIX)
-    if path != default and (folder not in path.parents or ".." in path.parts):
+    is_inside = folder in path.parents and ".." not in path.parts and path.suffix == SUFFIX
+    if path != default and not is_inside:
         raise UserError(
-            f"preprocess.labels is {table}; allowed: {default}, or a {SUFFIX} file in {folder}"
+            f"{params.origin()}: preprocess.labels is {table}; allowed: {default}, or a {SUFFIX} "
+            f"file in {folder}"
         )
     return path
 

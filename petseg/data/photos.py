@@ -1,4 +1,4 @@
-"""Decode a photo or a trimap to an array of a given size, or give the reason why it cannot be used."""
+"""Decode a photo or a trimap as the arrays hold it, or give the reason why it cannot be used."""
 
 import io
 import re

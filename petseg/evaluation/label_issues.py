@@ -75,7 +75,7 @@ def contradicted(
 
 def without_foreground(name: str, split: Split) -> Iterator[LabelIssue]:
     """Yield a split's photos whose trimap has no pixel of foreground."""
-    for rows, (trimaps,) in arrays.stacks(arrays.CHUNK, split.trimaps):
+    for rows, (trimaps,) in split.contents(split.trimaps):
         has_foreground = (trimaps == FOREGROUND).any(axis=(1, 2))
         for photo, has in zip(split.index[rows], has_foreground, strict=True):
             if not has:
@@ -101,7 +101,7 @@ class HashedSplit:
 
 def hash_split(name: str, split: Split) -> HashedSplit:
     """Return the hashes of a split's photos, reading some photos at a time."""
-    parts = [hashes(photos) for _, (photos,) in arrays.stacks(arrays.CHUNK, split.photos)]
+    parts = [hashes(photos) for _, (photos,) in split.contents(split.photos)]
     packed, contrast = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return HashedSplit(name, split.index, packed, contrast)
 

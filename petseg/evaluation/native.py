@@ -13,7 +13,7 @@ from petseg import parallel, progress
 from petseg.data import photos, raw
 from petseg.data.arrays import Photo, PictureArray
 from petseg.data.edited_photos import EditedPhotos
-from petseg.data.label_edits import NO_EDITS, LabelEdits
+from petseg.data.label_edits import LabelEdits
 from petseg.data.labels import IGNORED, is_foreground
 from petseg.data.listing import Member, RawData
 from petseg.errors import UserError
@@ -38,7 +38,7 @@ def overlaps(
     index: list[Photo],
     probabilities: PictureArray,
     metadata: ExportMetadata,
-    edits: LabelEdits = NO_EDITS,
+    edits: LabelEdits,
 ) -> Int64[np.ndarray, "n 4"]:
     """Return each photo's intersection and union of mask and truth, then of their boundary bands.
 

@@ -4,7 +4,6 @@ import numpy as np
 from jaxtyping import Int64
 
 from petseg import progress
-from petseg.data import arrays
 from petseg.data.arrays import PictureArray, Split
 from petseg.evaluation import label_issues, scores, slices
 from petseg.evaluation.label_issues import LabelIssue
@@ -28,9 +27,7 @@ def measure_test_set(
     """
     measurements, stats, disagreements = [], [], []
     with progress.bar("measuring", len(test)) as bar:
-        for rows, (trimaps, predictions) in arrays.stacks(
-            arrays.CHUNK, test.trimaps, probabilities
-        ):
+        for rows, (trimaps, predictions) in test.contents(test.trimaps, probabilities):
             measurements.append(scores.measure(trimaps, predictions, native[rows], threshold))
             stats.append(slices.trimap_stats(trimaps))
             disagreements.append(label_issues.disagreement(trimaps, predictions))

@@ -24,7 +24,9 @@ Photo = str | Path | bytes | Image.Image | UInt8[np.ndarray, "height width 3"]
 class Prediction:
     """What the model says of one photo; arrays at the photo's size are computed when asked for."""
 
-    levels: UInt8[np.ndarray, "rows columns"]  # probability in 1/255, at the network's scale
+    levels: UInt8[
+        np.ndarray, "rows columns"
+    ]  # probability in 1/255, for the photo without padding, at the scale of the network
     width: int  # of the upright photo in pixels
     height: int  # of the upright photo in pixels
     metadata: ExportMetadata

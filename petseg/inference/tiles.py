@@ -27,11 +27,9 @@ class Tiling:
         side = side_weights(size)
         self.weights = np.outer(side, side)
         self.sums = np.zeros(photo.shape[:2], np.float32)
-        self.totals = np.outer(
-            *(
-                axis_totals(edge, size, places)
-                for edge, places in zip(photo.shape[:2], (tops, lefts), strict=True)
-            )
+        self.totals = (
+            axis_totals(photo.shape[0], size, tops),
+            axis_totals(photo.shape[1], size, lefts),
         )
 
     def tile(self, corner: Corner) -> UInt8[np.ndarray, "size size 3"]:
@@ -45,7 +43,10 @@ class Tiling:
 
     def probabilities(self) -> Float32[np.ndarray, "height width"]:
         """Return the blended probabilities, once those of every tile have been added."""
-        return np.asarray((self.sums / self.totals).clip(0, 1))
+        down, across = self.totals
+        blended = self.sums / down[:, None]
+        blended /= across
+        return np.asarray(blended.clip(0, 1, out=blended))
 
 
 def starts(edge: int, size: int) -> list[int]:

@@ -196,7 +196,10 @@ def write_photos(
         limit: Photos that the gallery may have.
     """
     min_level = quantisation.min_level(data["model"]["threshold"])
-    ious, uncertainties = image_ious(tables["per_image"], test), gallery.uncertainty(probabilities)
+    ious, uncertainties = (
+        image_ious(tables["per_image"], test),
+        gallery.uncertainty(test, probabilities),
+    )
     examples = {
         name: [example(test, probabilities, row, min_level, ious[row]) for row in rows]
         for name, rows in example_rows(test, ious).items()
@@ -245,9 +248,9 @@ def example(
     """Return one test photo as the figures show it; pixels from `min_level`/255 on are foreground."""
     return overlays.Example(
         f"{test.index[row].name}, IoU {iou:.3f}",
-        np.asarray(test.photos[row]),
-        np.asarray(test.trimaps[row]),
-        np.asarray(probabilities[row]) >= min_level,
+        gallery.shrunk(test.photos[row], gallery.BILINEAR),
+        gallery.shrunk(test.trimaps[row], gallery.NEAREST),
+        gallery.shrunk(probabilities[row], gallery.NEAREST) >= min_level,
     )
 
 

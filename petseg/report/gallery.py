@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from petseg.data import arrays
 from petseg.data.arrays import PictureArray, Split
 from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND, IGNORED
 from petseg.data.quantisation import LEVELS, MAX_LEVEL
@@ -45,9 +44,9 @@ class GalleryPhoto:
     packed: str  # lossless WebP as a data URI: probability in red, trimap in green
 
 
-def uncertainty(probabilities: PictureArray) -> Float64[np.ndarray, "n"]:
+def uncertainty(test: Split, probabilities: PictureArray) -> Float64[np.ndarray, "n"]:
     """Return the mean entropy of each photo's pixels in bits, 0–1, reading some photos at a time."""
-    parts = arrays.stacks(arrays.CHUNK, probabilities)
+    parts = test.contents(probabilities)
     return np.concatenate([ENTROPY[levels].mean(axis=(1, 2)) for _, (levels,) in parts])
 
 

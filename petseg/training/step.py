@@ -99,7 +99,8 @@ def make_step(
             return mean
         predicted = tf.sigmoid(logits) * counted
         overlap = tf.reduce_sum(predicted * truth)
-        return mean + 1 - 2 * overlap / (tf.reduce_sum(predicted) + tf.reduce_sum(truth * counted))
+        areas = tf.reduce_sum(predicted) + tf.reduce_sum(truth * counted)
+        return mean + 1 - tf.math.divide_no_nan(2 * overlap, areas)
 
     if groups is None:
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from petseg.data import folder_check, folder_leftovers, folder_splits
+from petseg.data.label_edits import NO_EDITS
 from petseg.data.mask_settings import CocoMasks, CvatMasks, LabelStudioMasks, Masks, Names
-from tests.conftest import DEMO, ROOT, TINY, run_in
+from tests.conftest import DEMO, NO_LABEL_EDITS, ROOT, TINY, run_in
 from tests.data.test_folder import SETTINGS, write_pair
 
 
@@ -23,6 +24,7 @@ def own(tmp_path: Path) -> Path:
         (tmp_path / code).symlink_to(ROOT / code)
     for number in range(12):
         write_pair(tmp_path / "data/own", f"p{number:02}")
+    (tmp_path / "data/labels.csv").write_text(NO_LABEL_EDITS)
     return tmp_path / "data/own"
 
 
@@ -35,7 +37,7 @@ def check(own: Path, *options: str, fails: bool = False) -> list[str]:
 def inspect(own: Path, work: Path, masks: Masks = "binary") -> folder_check.FolderReport:
     """Return the report of a folder."""
     work.mkdir()
-    return folder_check.inspect(own, masks, SETTINGS, work)
+    return folder_check.inspect(own, masks, SETTINGS, NO_EDITS, work)
 
 
 def write_table(own: Path, name: str, *rows: str) -> None:
@@ -50,6 +52,20 @@ def test_a_folder_without_anything_odd_gives_few_lines(own: Path) -> None:
         "values of the masks: 0 (50.0 %), 255 (50.0 %)",
         "they suggest, in `download` of the recipe: masks: binary",
         "splits: 8 train, 2 val, 2 test",
+    ]
+
+
+def test_corrections_apply_as_in_the_stages(own: Path) -> None:
+    table = own.parent / "labels.csv"
+    table.write_text(f"{NO_LABEL_EDITS}p03,drop,blurred,Ann\n")
+    lines = check(own)  # max_rejected is 0, and a dropped photo does not count
+    assert lines[:2] == [
+        "data/own: 11 of 12 photos can be used",
+        "left out: 1 dropped: p03: blurred",
+    ]
+    table.write_text(f"{NO_LABEL_EDITS}p99,drop,,Ann\n")
+    assert check(own, fails=True) == [
+        "error: data/labels.csv: the data have no photo p99; correct the name, or delete its line"
     ]
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from petseg import files
 from petseg.data import archives, arrays, convert
+from petseg.data.label_edits import NO_EDITS
 from petseg.errors import UserError
 from tests.conftest import NO_LABEL_EDITS, TINY, run_in
 
@@ -56,7 +57,7 @@ def run_stage(raw: Path, target: Path, max_rejected: int = 9) -> dict[str, str]:
     """Run the conversion; return split and reason of every photo set aside, by name."""
     target.mkdir()
     settings = convert.Settings("squash", 16, 0.25, 0.5, seed=1, max_rejected=max_rejected)
-    convert.convert(archives.ArchivedPhotos(raw), target, settings)
+    convert.convert(archives.ArchivedPhotos(raw), target, settings, NO_EDITS)
     rows = files.read_csv(target / "rejected.csv")
     return {row["name"]: f"{row['split']}: {row['reason']}" for row in rows}
 
@@ -99,6 +100,7 @@ def test_an_unusable_photo_is_set_aside_with_its_reason(tmp_path: Path) -> None:
         archives.ArchivedPhotos(pack(tmp_path / "raw", **replacements)),
         target,
         convert.Settings("squash", 16, 0.4, 0.5, seed=4, max_rejected=9),
+        NO_EDITS,
     )
     reasons = {row["name"]: row["reason"] for row in files.read_csv(target / "rejected.csv")}
     assert reasons == {

@@ -29,9 +29,10 @@ def photo(number: int, size: tuple[int, int]) -> Photo:
 def split() -> Split:
     """Return three photos of different sizes: one tile, six tiles, and less than one."""
     pictures, labels = ([noise(*size, *channels) for size in SIZES] for channels in ((3,), ()))
+    ends = np.cumsum([0, *(height * width for height, width in SIZES)])
     return Split(
-        Pictures(np.concatenate([picture.reshape(-1, 3) for picture in pictures]), SIZES),
-        Pictures(np.concatenate([trimap.ravel() for trimap in labels]), SIZES),
+        Pictures(np.concatenate([picture.reshape(-1, 3) for picture in pictures]), SIZES, ends),
+        Pictures(np.concatenate([trimap.ravel() for trimap in labels]), SIZES, ends),
         [photo(number, size) for number, size in enumerate(SIZES)],
         TILES,
     )

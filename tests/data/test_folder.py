@@ -12,6 +12,7 @@ from PIL import Image
 from petseg import files
 from petseg.data import arrays, convert, folder_check, folder_source, folder_tables, pairs, raw
 from petseg.data.examples import FramedPhotos
+from petseg.data.label_edits import NO_EDITS
 from petseg.errors import UserError
 from tests.conftest import DEMO, NO_LABEL_EDITS, TINY, run_in
 
@@ -158,7 +159,7 @@ def test_photos_are_converted_in_place_and_the_folder_stays_as_it_was(tmp_path: 
     before = tree(own)
     data = raw.open_raw(listed(own, tmp_path / "raw"))
     (tmp_path / "arrays").mkdir()
-    convert.convert(data, tmp_path / "arrays", SETTINGS)
+    convert.convert(data, tmp_path / "arrays", SETTINGS, NO_EDITS)
     assert tree(own) == before
     rejected = files.read_csv(tmp_path / "arrays/rejected.csv")
     assert [row["name"] for row in rejected] == ["p3"]
@@ -192,7 +193,7 @@ def test_photos_of_a_subject_stay_in_one_split(tmp_path: Path) -> None:
     (own / "groups.csv").write_text("\n".join(rows) + "\n")
     data = raw.open_raw(listed(own, tmp_path / "raw"))
     (tmp_path / "arrays").mkdir()
-    convert.convert(data, tmp_path / "arrays", SETTINGS)
+    convert.convert(data, tmp_path / "arrays", SETTINGS, NO_EDITS)
     subjects: dict[int, set[str]] = {}
     for split in ("train", "val", "test"):
         for photo in arrays.read_index(tmp_path / "arrays" / split):
@@ -211,7 +212,7 @@ def test_the_check_counts_what_the_stages_would_leave_out_and_use(tmp_path: Path
     Image.new("L", (9, 9), 255).save(own / "masks/p3.png")
     work = tmp_path / "work"
     work.mkdir()
-    report = folder_check.inspect(own, "binary", SETTINGS, work)
+    report = folder_check.inspect(own, "binary", SETTINGS, NO_EDITS, work)
     assert report.by_kind() == {
         "no mask": ["p1"],
         "sizes differ": ["p3: photo 40x20, mask 9x9"],
@@ -230,9 +231,9 @@ def test_too_few_photos_are_refused_in_the_words_of_the_stage(tmp_path: Path, co
     work, target = tmp_path / "work", tmp_path / "arrays"
     work.mkdir()
     target.mkdir()
-    report = folder_check.inspect(own, "binary", SETTINGS, work)
+    report = folder_check.inspect(own, "binary", SETTINGS, NO_EDITS, work)
     with pytest.raises(UserError) as error:
-        convert.convert(raw.open_raw(listed(own, tmp_path / "raw")), target, SETTINGS)
+        convert.convert(raw.open_raw(listed(own, tmp_path / "raw")), target, SETTINGS, NO_EDITS)
     assert report.refusals == [str(error.value)]
     assert "cannot be divided into train, val and test" in str(error.value)
 

@@ -1,5 +1,6 @@
 """Corrections of labels: what the table may say, and what each action does to the arrays."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +146,12 @@ def test_a_dropped_photo_is_listed_with_its_reason_and_is_not_one_too_many(tmp_p
 def test_a_dropped_photo_moves_no_other_photo_where_splits_are_drawn(tmp_path: Path) -> None:
     for number in range(40):
         write_pair(tmp_path / "own", f"p{number}")
+    for twin in ("p3", "p17", "p21"):  # each stays in the split of its twin
+        for kind in ("images", "masks"):
+            shutil.copy(tmp_path / f"own/{kind}/{twin}.png", tmp_path / f"own/{kind}/{twin}x.png")
     source = listed(tmp_path / "own", tmp_path / "list")
     before = names(convert_with(tmp_path, source=source))
+    assert all({"p3", "p3x"} <= photos or not {"p3", "p3x"} & photos for photos in before.values())
     drops = {"p3", "p17", "p21", min(before["test"]), min(before["val"])}
     rows = [f"{name},drop,," for name in drops]
     after = names(convert_with(tmp_path, *rows, source=source))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from petseg.data import archives
 from petseg.data.arrays import Photo
+from petseg.data.label_edits import NO_EDITS
 from petseg.errors import UserError
 from petseg.evaluation import metrics, native, scores
 from petseg.inference.onnx_engine import ExportMetadata, Refinement
@@ -65,7 +66,7 @@ def test_a_larger_photo_is_measured_at_its_own_size_with_the_border_as_foregroun
     tmp_path: Path,
 ) -> None:
     index = write_raw(tmp_path, {"a_1": wide_trimap()}, {})
-    (overlap,) = native.overlaps(tmp_path, index, right_half(4)[None], metadata(4))
+    (overlap,) = native.overlaps(tmp_path, index, right_half(4)[None], metadata(4), NO_EDITS)
     # Of 4 columns the right 2 are foreground, and enlarged the right 4 of 8: 16 pixels, all of them
     # among the 20 of pet and border. The bands are 1 deep: 14 pixels of the 5×4 rectangle, 12 of
     # the 4×4 square. Common are the top and the bottom row of the square, and 2 pixels at the right
@@ -80,7 +81,7 @@ def test_photos_of_the_networks_size_have_the_same_numbers_as_at_the_networks_si
     trimaps = {f"a_{n}": rng.integers(1, 4, (9, 9), np.uint8) for n in range(11)}
     levels = rng.integers(0, 256, (11, 9, 9), np.uint8)
     index = write_raw(tmp_path, trimaps, {})
-    overlaps = native.overlaps(tmp_path, index, levels, metadata(9))
+    overlaps = native.overlaps(tmp_path, index, levels, metadata(9), NO_EDITS)
     stacked = np.stack([trimaps[photo.name] for photo in index])
     measured = scores.measure(stacked, levels, overlaps, 0.5)
     values = metrics.from_photos(measured.per_image())
@@ -104,7 +105,9 @@ def test_guided_reads_the_photos_and_is_nearer_to_an_edge_of_theirs(tmp_path: Pa
     index = write_raw(tmp_path, **step_edge_files())
     refinements: tuple[Refinement, ...] = ("none", "guided")
     plain, guided = (
-        native.overlaps(tmp_path, index, right_half(16)[None], metadata(16, refinement))[0]
+        native.overlaps(tmp_path, index, right_half(16)[None], metadata(16, refinement), NO_EDITS)[
+            0
+        ]
         for refinement in refinements
     )
     # Enlarged, the foreground begins at column 32, and covers the 29 columns of pet and 3 others.
@@ -127,7 +130,7 @@ def test_a_test_photo_whose_files_are_missing_is_named_with_the_remedy(
     write_raw(tmp_path, **files)
     index = [Photo("a_1", "x", "cat", 64, 64, "", "")]
     with pytest.raises(UserError) as raised:
-        native.overlaps(tmp_path, index, right_half(16)[None], metadata(16, refinement))
+        native.overlaps(tmp_path, index, right_half(16)[None], metadata(16, refinement), NO_EDITS)
     assert str(raised.value) == (
         f"{tmp_path} has no files of 1 test photos, such as a_1; run `dvc repro preprocess`"
     )

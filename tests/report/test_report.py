@@ -13,6 +13,8 @@ from PIL import Image
 
 from petseg import files
 from petseg.data import arrays, quantisation
+from petseg.data.arrays import Photo, Split
+from petseg.data.frame import Frame
 from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND
 from petseg.evaluation import metrics
 from petseg.report import content, gallery, render
@@ -211,9 +213,11 @@ def test_the_gallery_takes_the_worst_the_best_and_the_most_uncertain_in_turn() -
 
 
 def test_uncertainty_is_the_mean_entropy_in_bits() -> None:
-    half = np.array([[[0, 255], [0, 255]], [[51, 51], [51, 51]]], np.uint8)
+    levels = np.array([[[0, 255], [0, 255]], [[51, 51], [51, 51]]], np.uint8)
+    index = [Photo(name, "", "", 2, 2, "", "") for name in "ab"]
+    test = Split(np.zeros((2, 2, 2, 3), np.uint8), np.ones_like(levels), index, Frame("squash", 2))
     # of a fifth: -(0.2 log2 0.2 + 0.8 log2 0.8)
-    assert gallery.uncertainty(half).tolist() == pytest.approx([0, 0.7219], abs=1e-4)
+    assert gallery.uncertainty(test, levels).tolist() == pytest.approx([0, 0.7219], abs=1e-4)
 
 
 def test_a_photo_of_the_gallery_holds_probability_and_class_of_every_pixel() -> None:

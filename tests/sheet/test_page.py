@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 
 from petseg.data import folder_check
 from petseg.data.folder import FolderPhotos
+from petseg.data.label_edits import NO_EDITS
 from petseg.data.labels import BACKGROUND, BORDER, FOREGROUND, IGNORED
 from petseg.data.mask_settings import Masks, Values, ValuesMasks
 from petseg.sheet import page
@@ -40,7 +41,7 @@ def write_page(own: Path, target: Path, masks: Masks = "binary") -> folder_check
     """Write the page of a folder, and return what is known of it."""
     work = target.parent / "work"
     work.mkdir()
-    report = folder_check.inspect(own, masks, SETTINGS, work)
+    report = folder_check.inspect(own, masks, SETTINGS, NO_EDITS, work)
     page.write(target, FolderPhotos(work), report, ["three photos", "a line"])
     return report
 
@@ -142,8 +143,9 @@ def test_the_command_writes_the_page_but_not_among_the_photos(tmp_path: Path) ->
     html = (tmp_path / "new/page.html").read_text()
     assert "<h1>own: 12 of 12 photos can be used</h1>" in html
     assert "<li>splits: 8 train, 2 val, 2 test</li>" in html
-    output = run_in(tmp_path, *command, "own/masks/page.html", fails=True)
-    assert "error: own/masks/page.html would lie among the photos" in output
+    for path in ("own/masks/page.html", "own/groups.csv"):
+        output = run_in(tmp_path, *command, path, fails=True)
+        assert f"error: {path} would lie in own, which check does not change" in output
     output = run_in(tmp_path, *command, "new", fails=True)
     assert output.splitlines()[-1].startswith("error: new cannot be written")
     assert "Traceback" not in output

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
 
     from petseg.training.checkpoint import EpochRow, State
-    from petseg.training.settings import TrainParams
+    from petseg.training.settings import Loss, TrainParams
 
 METADATA = Metadata(16, "squash", 0.5, "foreground", "tiny", "abc", 1, {"keras": "3"})
 
@@ -167,6 +167,20 @@ def test_the_step_counts_pixels_under_each_border_policy() -> None:
         sums = step.make_step(model, "bce", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
         assert sums[1:].tolist() == [pixels, 0, union, pixels - union]
         assert sums[0] == pytest.approx(pixels * np.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["bce", "bce_dice"])
+def test_a_batch_without_a_pixel_that_counts_changes_no_weight(loss: "Loss") -> None:
+    from petseg.training import step
+
+    model = build()
+    groups = step.make_optimizers(model, train_params(), 2)
+    before = [weight.numpy() for weight in model.trainable_variables]
+    photos, trimaps = np.zeros((2, 16, 16, 3), np.uint8), np.zeros((2, 16, 16), np.uint8)
+    sums = step.make_step(model, loss, "foreground", groups)(photos, trimaps).numpy()
+    assert sums.tolist() == [0] * 5
+    for old, new in zip(before, model.trainable_variables, strict=True):
+        assert np.array_equal(old, new.numpy())
 
 
 def test_an_epoch_sees_every_photo_once_in_its_own_order() -> None:

@@ -225,26 +225,50 @@ def test_photos_can_be_named_and_an_unknown_one_or_none_at_all_is_one_line(
     )
 
 
-def test_a_mask_of_a_photo_in_a_folder_lies_in_that_folder_and_undo_restores_the_one_before(
-    tmp_path: Path,
-) -> None:
+def test_a_mask_of_the_model_is_a_new_file_and_never_replaces_one(tmp_path: Path) -> None:
     table, folder = tmp_path / "labels.csv", tmp_path / "labels"
     table.write_text(NO_LABEL_EDITS)
+    drawn = folder / "site 1/a.b.png"
+    drawn.parent.mkdir(parents=True)
+    drawn.write_bytes(b"drawn by hand")
     decisions = Decisions(table, folder, "Ann")
     for content in (b"first", b"second"):
         row = decisions.decide("site 1/a.b", Action.USE_MASK, "half\na cat", content.__bytes__)
-    assert (row.mask, row.reason) == ("site 1/a.b.png", "half a cat")
-    mask = folder / "site 1/a.b.png"
-    assert mask.read_bytes() == b"second"
+    assert (row.mask, row.reason) == ("site 1/a.b.3.png", "half a cat")
+    assert decisions.mask("site 1/a.b") == folder / row.mask
+    assert [path.read_bytes() for path in sorted(drawn.parent.iterdir())] == [
+        b"first",
+        b"second",
+        b"drawn by hand",
+    ]
     decisions.undo()
-    assert mask.read_bytes() == b"first"
-    assert decisions.rows() == {"site 1/a.b": row}
+    assert decisions.mask("site 1/a.b") == folder / "site 1/a.b.2.png"
     decisions.undo()
-    assert not mask.exists()
+    assert [path.name for path in drawn.parent.iterdir()] == ["a.b.png"]
     assert (decisions.undo(), table.read_text()) == (None, NO_LABEL_EDITS)
-    for name in ("../a", "/a"):
-        with pytest.raises(UserError, match="is no path below a folder"):
-            decisions.decide(name, Action.USE_MASK, "", b"".__bytes__)
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "elsewhere/a"])
+def test_a_mask_is_never_written_outside_the_folder_of_masks(tmp_path: Path, name: str) -> None:
+    table, folder = tmp_path / "labels.csv", tmp_path / "labels"
+    table.write_text(NO_LABEL_EDITS)
+    folder.mkdir()
+    (tmp_path / "other").mkdir()
+    (folder / "elsewhere").symlink_to(tmp_path / "other")
+    decisions = Decisions(table, folder, "Ann")
+    with pytest.raises(UserError, match="leads out of"):
+        decisions.decide(name, Action.USE_MASK, "", b"".__bytes__)
+    assert not list((tmp_path / "other").iterdir())
+    assert table.read_text() == NO_LABEL_EDITS
+
+
+@pytest.mark.parametrize("name", [" a", "a ", "x/ a.b"])
+def test_names_with_spaces_at_their_ends_can_be_decided_on_twice(tmp_path: Path, name: str) -> None:
+    (tmp_path / "labels.csv").write_text(NO_LABEL_EDITS)
+    decisions = Decisions(tmp_path / "labels.csv", tmp_path / "labels", "Ann")
+    for action in (Action.DROP, Action.USE_MASK, Action.KEEP):
+        row = decisions.decide(name, action, "why", b"mask".__bytes__)
+        assert decisions.rows() == {name: row}
 
 
 def test_own_photos_are_shown_with_their_own_kind_of_masks(repo: Path, tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ import pytest
 
 from flows.web.app import create_app
 from flows.web.limits import Limits, Load
-from flows.web.network import BATCH, NetworkQueue, Pixels, Probabilities
+from flows.web.network import BATCH, Levels, NetworkQueue, Pixels
 from flows.web.service import MaskService
-from petseg.data.quantisation import quantise
 from petseg.inference.onnx_engine import OnnxEngine
 from petseg.inference.segmenter import Segmenter
 from tests.prediction.red_model import SIZE, write_red_model
@@ -33,13 +32,13 @@ class SlowEngine(OnnxEngine):
         self.batches: list[int] = []
         self.change = threading.Condition()
 
-    def probabilities(self, photos: Pixels) -> Probabilities:
+    def levels(self, photos: Pixels) -> Levels:
         """Note the batch, wait, and return what the network says."""
         with self.change:
             self.batches.append(len(photos))
             self.change.notify_all()
         assert self.may_go.wait(TIMEOUT)
-        return super().probabilities(photos)
+        return super().levels(photos)
 
     def wait_for_calls(self, count: int) -> None:
         """Wait until so many calls have begun."""
@@ -66,7 +65,7 @@ def queue(engine: SlowEngine) -> Iterator[NetworkQueue]:
 
 
 def photo(red: int) -> Pixels:
-    """Return a photo with this red everywhere, whose probability is red / 255."""
+    """Return a photo with this red everywhere: its levels."""
     return np.full((SIZE, SIZE, 3), red, np.uint8)
 
 
@@ -78,7 +77,7 @@ def test_photos_that_wait_share_calls_and_get_their_own_results(
     futures = [queue.submit(photo(red)) for red in reds]
     engine.may_go.set()
     for red, future in zip(reds, futures, strict=True):
-        assert np.array_equal(quantise(future.result(TIMEOUT)), np.full((SIZE, SIZE), red))
+        assert np.array_equal(future.result(TIMEOUT), np.full((SIZE, SIZE), red))
     batches = engine.batches[threads:]
     assert sum(batches) == 20 * threads
     assert max(batches) == BATCH
@@ -102,7 +101,7 @@ def test_a_result_does_not_depend_on_the_others_in_the_batch(
     futures = [queue.submit(pixels) for pixels in noise]
     engine.may_go.set()
     for pixels, future in zip(noise, futures, strict=True):
-        assert np.array_equal(future.result(TIMEOUT), engine.probabilities(pixels[None])[0])
+        assert np.array_equal(future.result(TIMEOUT), engine.levels(pixels[None])[0])
 
 
 def test_a_cancelled_photo_is_left_out(queue: NetworkQueue, engine: SlowEngine) -> None:
@@ -126,7 +125,7 @@ def test_an_error_of_the_network_reaches_everybody_in_the_batch_and_the_queue_go
     for future in futures:
         with pytest.raises(Exception, match="Got invalid dimensions for input"):
             future.result(TIMEOUT)
-    assert quantise(queue.submit(photo(7)).result(TIMEOUT))[0, 0] == 7
+    assert queue.submit(photo(7)).result(TIMEOUT)[0, 0] == 7
     assert all(thread.is_alive() for thread in queue.threads)
 
 
@@ -136,7 +135,7 @@ def test_a_closed_queue_finishes_what_waits_and_ends_its_threads(
     futures = [queue.submit(photo(red)) for red in range(9)]
     engine.may_go.set()
     queue.close()
-    assert [quantise(future.result(0))[0, 0] for future in futures] == list(range(9))
+    assert [future.result(0)[0, 0] for future in futures] == list(range(9))
     assert not [thread for thread in queue.threads if thread.is_alive()]
 
 

@@ -73,7 +73,9 @@ def create_app(suspects: Sequence[Suspect], pictures: Pictures, decisions: Decis
 
     @app.get("/photos/{number}/{view}.jpg")
     def picture(number: int, view: View) -> Response:
-        return Response(pictures.draw(suspect(number).name, view), media_type="image/jpeg")
+        name = suspect(number).name
+        content = pictures.draw(name, view, decisions.mask(name))
+        return Response(content, media_type="image/jpeg")
 
     @app.post("/decisions")
     def decide(decision: Decision) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What a person decides about labels, written to the table at once; the last one can be undone."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from petseg import files
 from petseg.data import label_edits
@@ -19,8 +20,7 @@ class Change:
 
     name: str
     row: LabelEdit | None  # that the table had for the photo
-    mask: Path | None  # that the decision wrote
-    content: bytes | None  # of that file before; None if there was none
+    mask: Path | None  # the file that the decision wrote
 
 
 class Decisions:
@@ -55,17 +55,40 @@ class Decisions:
         Raises:
             UserError: the table cannot be read.
         """
-        mask = mask_path(name) if action is Action.USE_MASK else ""
-        row = LabelEdit(name, action, mask, " ".join(reason.split()), self.who)
+        reason = " ".join(reason.split())
         with self.lock:
             rows = self.rows()
-            path = self.folder / mask if mask else None
-            content = path.read_bytes() if path and path.exists() else None
-            if path:
-                write_bytes(path, predicted_mask())
+            path = self.write_mask(name, predicted_mask()) if action is Action.USE_MASK else None
+            mask = path.relative_to(self.folder).as_posix() if path else ""
+            row = LabelEdit(name, action, mask, reason, self.who)
             label_edits.write(self.table, [*(rows | {name: row}).values()])
-            self.changes.append(Change(name, rows.get(name), path, content))
+            self.changes.append(Change(name, rows.get(name), path))
         return row
+
+    def mask(self, name: str) -> Path | None:
+        """Return the mask that the table gives a photo, or None.
+
+        Raises:
+            UserError: the table cannot be read, or names a mask that is missing.
+        """
+        row = self.rows().get(name)
+        return self.folder / row.mask if row and row.mask else None
+
+    def write_mask(self, name: str, content: bytes) -> Path:
+        """Write a mask to a new file in the folder of masks, named after the photo; return its path.
+
+        Raises:
+            UserError: the photo's name, or a link, leads out of that folder.
+        """
+        numbered = (self.folder / f"{name}.{number}{SUFFIX}" for number in itertools.count(2))
+        paths = itertools.chain([self.folder / f"{name}{SUFFIX}"], numbered)
+        path = next(path for path in paths if not path.exists())
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise UserError(
+                f"{path} leads out of {self.folder}: rename the photo, or remove the link"
+            )
+        write_bytes(path, content)
+        return path
 
     def undo(self) -> Change | None:
         """Take the last decision back; return what it had replaced, or None if there is none.
@@ -80,23 +103,9 @@ class Decisions:
             rows.pop(change.name, None)
             restored = [change.row] if change.row else []
             label_edits.write(self.table, [*rows.values(), *restored])
-            if change.mask and change.content is not None:
-                write_bytes(change.mask, change.content)
-            elif change.mask:
+            if change.mask:
                 change.mask.unlink(missing_ok=True)
             return self.changes.pop()
-
-
-def mask_path(name: str) -> str:
-    """Return the path, below the folder of masks, of the mask that is taken for a photo.
-
-    Raises:
-        UserError: the photo's name would lead out of that folder.
-    """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"the photo's name {name} is no path below a folder; rename the photo")
-    return f"{name}{SUFFIX}"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

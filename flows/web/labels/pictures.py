@@ -1,15 +1,17 @@
 """The pictures of a photo whose label is looked at: the photo, its mask, and the model's mask."""
 
 import io
+import threading
 from collections.abc import Collection
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from petseg.data import photos
+from petseg.data import edited_photos, photos
 from petseg.data.labels import BACKGROUND, FOREGROUND, is_foreground
 from petseg.data.listing import Member, RawData
 from petseg.errors import UserError
@@ -48,10 +50,21 @@ class Pictures:
         for name in names:
             if name not in self.photos or name not in self.masks:
                 raise UserError(f"{data.place} has no files of {name}; run `dvc repro evaluate`")
-        self.predict = lru_cache(CACHED)(lambda name: predict(segmenter, self.photos[name]))
+        self.cached = lru_cache(CACHED)(lambda name: predict(segmenter, self.photos[name]))
+        self.lock = threading.Lock()
 
-    def draw(self, name: str, view: View) -> bytes:
+    def predict(self, name: str) -> Prediction:
+        """Return what the model says of a photo; others wait meanwhile, so that none is done twice."""
+        with self.lock:
+            return self.cached(name)
+
+    def draw(self, name: str, view: View, replacement: Path | None = None) -> bytes:
         """Return a picture as JPEG; masks are laid over the photo in colour.
+
+        Args:
+            name: the photo.
+            view: what to show.
+            replacement: the file of the mask that takes the place of the photo's own.
 
         Raises:
             UserError: the file has changed since it was listed.
@@ -59,7 +72,11 @@ class Pictures:
         """
         photo = photos.decode_full(self.photos[name].read()[0])
         if view is View.MASK:
-            labels = self.data.decode_full_mask(self.masks[name].read()[0])
+            labels = (
+                edited_photos.decode_labels(replacement.read_bytes())
+                if replacement
+                else self.data.decode_full_mask(self.masks[name].read()[0])
+            )
             photo = cutout.overlay(photo, is_foreground(labels))
         elif view is View.PREDICTION:
             photo = cutout.overlay(photo, self.predict(name).mask())

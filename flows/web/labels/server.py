@@ -13,7 +13,6 @@ from flows.web.labels.pictures import Pictures
 from flows.web.limits import Limits
 from petseg import git, params
 from petseg.data import label_edits, raw
-from petseg.data.edited_photos import EditedPhotos
 from petseg.errors import UserError
 from petseg.inference.segmenter import Segmenter
 
@@ -41,9 +40,9 @@ def serve(names: Sequence[str], port: int, open_browser: bool) -> None:
         )
     table = active_table()
     decisions = Decisions(table, LABELS, git.or_empty("config", "user.name"))
-    data = EditedPhotos(raw.open_raw(RAW), label_edits.read(table, LABELS))
+    decisions.rows()  # a faulty table is said before the page opens
     names_and_twins = {name for photo in photos for name in (photo.name, photo.twin) if name}
-    pictures = Pictures(data, Segmenter.load(MODEL), sorted(names_and_twins))
+    pictures = Pictures(raw.open_raw(RAW), Segmenter.load(MODEL), sorted(names_and_twins))
     app = create_app(photos, pictures, decisions)
     with server.listen(HOST, port) as listener:
         address = server.address_of(listener)

@@ -140,7 +140,11 @@ async function start() {
 }
 
 // A picture that cannot be drawn is asked for once more, for the sentence that says why.
-for (const view of [...VIEWS, "twin"]) get(view).addEventListener("error", () => change(() => request(get(view).src)));
+async function explain(view) {
+  const answer = await fetch(get(view).src);
+  if (!answer.ok) throw new Error((await answer.json()).detail);
+}
+for (const view of [...VIEWS, "twin"]) get(view).addEventListener("error", () => change(() => explain(view)));
 for (const button of document.querySelectorAll("[data-action]")) button.addEventListener("click", () => decide(button.dataset.action));
 get("undo").addEventListener("click", undo);
 get("previous").addEventListener("click", () => step(-1));
