@@ -1,5 +1,7 @@
 """The memory-mapped arrays of one split and the index that names their photos."""
 
+import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,10 +73,11 @@ class PictureFile:
 
     def chunks(self, rows: list[int]) -> Iterator[Stack]:
         """Yield these pictures in this order, some at a time, or one if each has its own size."""
-        for start in range(0, len(rows), CHUNK):
+        step = 1 if self.frame.mode == "tiles" else CHUNK
+        for start in range(0, len(rows), step):
             # The file is mapped again for every chunk: pages that have been read count as memory
             # of this process until they are unmapped.
-            pictures, chunk = self.open(), rows[start : start + CHUNK]
+            pictures, chunk = self.open(), rows[start : start + step]
             if isinstance(pictures, Pictures):
                 yield from (pictures[row][None] for row in chunk)
             else:
@@ -204,6 +207,18 @@ def read_index(folder: Path) -> list[Photo]:
     """Return a split's index without opening its arrays."""
     rows = files.read_csv(folder / INDEX)
     return [Photo(**row | {side: int(row[side]) for side in ("width", "height")}) for row in rows]  # type: ignore[arg-type]
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays to a .npz file; equal arrays give equal bytes.
+
+    Those of `np.savez` differ between versions of Python.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
 
 
 class RowWriter:

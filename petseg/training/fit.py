@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from petseg import files
-from petseg.data import examples, labels, quantisation
+from petseg.data import arrays, examples, labels, quantisation
 from petseg.data.examples import Examples
 from petseg.errors import UserError
 from petseg.evaluation import thresholds
@@ -214,7 +214,7 @@ def write_outputs(
     with files.atomic_folder(folder) as partial:
         keras_file.save(model, description, partial / "model.keras")
         files.write_rows(partial / "history.csv", EpochRow, state.history)
-        np.savez(
+        arrays.write_npz(
             partial / "snapshots.npz",
             photos=photos,
             trimaps=trimaps,

@@ -1,5 +1,6 @@
 """What a network is trained on when photos keep their size: windows, and what is beyond an edge."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,20 @@ def test_a_window_of_a_single_pixel_has_that_pixel_everywhere() -> None:
     window = windows.mirrored(np.full((1, 1, 3), 7, np.uint8), -2, -2, 8)
     assert window.shape == (8, 8, 3)
     assert (window == 7).all()
+
+
+def test_equal_arrays_give_equal_bytes_without_a_date_or_the_version_of_python(
+    tmp_path: Path,
+) -> None:
+    pictures = noise(2, 3, 4)
+    for name in ("first", "second"):
+        arrays.write_npz(tmp_path / name, pictures=pictures, ones=np.ones(3))
+    content = (tmp_path / "first").read_bytes()
+    assert content == (tmp_path / "second").read_bytes()
+    with zipfile.ZipFile(tmp_path / "first") as archive:
+        versions = {(row.create_version, row.extract_version) for row in archive.infolist()}
+        assert versions == {(20, 20)}
+        assert {row.date_time for row in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    with np.load(tmp_path / "first", allow_pickle=False) as loaded:
+        assert np.array_equal(loaded["pictures"], pictures)
+        assert loaded["ones"].tolist() == [1, 1, 1]
