@@ -21,7 +21,7 @@ class PixelCounter:
         self.counts = np.zeros(len(VALUES), dtype=np.int64)
         self.without_foreground = 0  # trimaps without a pixel of the foreground
 
-    def add(self, trimaps: UInt8[np.ndarray, "n size size"]) -> None:
+    def add(self, trimaps: UInt8[np.ndarray, "n height width"]) -> None:
         """Add the pixels of some trimaps to the counts."""
         self.counts += [np.count_nonzero(trimaps == value) for value in VALUES.values()]
         self.without_foreground += int(np.count_nonzero(~(trimaps == FOREGROUND).any(axis=(1, 2))))
