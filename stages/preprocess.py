@@ -28,7 +28,9 @@ def main() -> None:
         arrays="folder to write",
     )
     settings = params.load(Params, "preprocess")
-    edits = label_edits.read(label_edits.locate(settings.labels, paths.labels), paths.labels)
+    edits = label_edits.read(
+        label_edits.locate(settings.labels, paths.labels, params.origin()), paths.labels
+    )
     with files.atomic_folder(paths.arrays) as arrays_folder:
         convert.convert(raw.open_raw(paths.raw), arrays_folder, settings, edits)
 

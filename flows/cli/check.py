@@ -17,7 +17,6 @@ MAX_NAMES = 3  # of a kind of problem
 MAX_GROUPS = 10  # and as many labels of an annotation tool
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for one file
 OWN = Path("data/own")  # the folder that the stages read
-LABELS = Path("data/labels")  # the masks that corrections of labels name
 RECIPE = "own"  # whose parameters count if the recipe in use has another source
 Folder = Annotated[Path, Parameter(help="With images/ and masks/.", show_default=True)]
 Recipe = Annotated[
@@ -61,7 +60,9 @@ def check(
     settings, limit = sections["preprocess"], None if names else MAX_NAMES
     edits = label_edits.NO_EDITS
     if folder.resolve() == OWN.resolve():  # corrections are of these photos
-        edits = label_edits.read(label_edits.locate(settings.labels, LABELS), LABELS)
+        edits = label_edits.read(
+            label_edits.locate(settings.labels, label_edits.FOLDER, source), label_edits.FOLDER
+        )
     blocked = blocked_files.blocked_files(folder)
     for kind, paths in blocked.items():
         print(f"error: {folder}: {len(paths):,} {kind}: {shortened(paths, limit)}", file=sys.stderr)
@@ -162,7 +163,8 @@ def value_lines(report: "FolderReport") -> Iterator[str]:
     from petseg.data import mask_values
 
     yield f"values of the masks: {mask_values.described(report.values) or 'none'}"
-    if proposal := mask_values.propose(report.values):
+    proposal = mask_values.propose(report.values)
+    if proposal and not report.is_declared:
         yield f"they suggest, in `download` of the recipe: {proposal}"
 
 

@@ -181,6 +181,14 @@ def check_target(photos: "Sequence[Source]", target: "Target", redo: bool) -> No
     from petseg.data.photos import SUFFIXES
     from petseg.prediction.sources import STDIN
 
+    if target.out is None:
+        own = Path("data/own").resolve()
+        inside = [photo for photo in photos if photo.location != STDIN]
+        if any(photo.folder.resolve().is_relative_to(own) for photo in inside):
+            raise UserError(
+                "data/own is what the model is trained on, and outputs beside its photos would "
+                "become part of it; name another folder with --out, such as --out data/masks"
+            )
     if target.doubtful is not None and not 0 <= target.doubtful <= 1:
         raise UserError(f"--doubtful is {target.doubtful:g}; allowed: 0 to 1")
     if target.out and target.out.suffix.lower() in SUFFIXES and not target.out.is_dir():

@@ -309,6 +309,7 @@ def checked(name: str | None) -> tuple[str, dict[str, Any]]:
     Raises:
         UserError: as `check_params` does.
     """
+    from petseg.data import label_edits
     from petseg.review import gate
     from petseg.training.settings import check_network
 
@@ -327,6 +328,7 @@ def checked(name: str | None) -> tuple[str, dict[str, Any]]:
     }
     check_network(sections["preprocess"].frame, sections["train"], source)
     gate.limits(source, document)
+    label_edits.locate(sections["preprocess"].labels, label_edits.FOLDER, source)
     return source, sections
 
 

@@ -258,7 +258,7 @@ def decode(
     """Decode every listed photo with its mask; write those that can be used to files in `target`.
 
     Raises:
-        UserError: the data do not have a photo that is to be corrected.
+        UserError: the data do not have a photo that is to be corrected, or its mask is not usable.
     """
     label_edits.check_names(edits, (row.name for row in rows))
     data = EditedPhotos(data, edits)
@@ -267,7 +267,27 @@ def decode(
     masks, mask_file = decode_masks(data, usable, settings.frame, target / TEMPORARY_MASKS)
     decoded = decode_photos(data, usable, masks, mask_file, target / TEMPORARY_PHOTOS)
     decoded.reasons |= {name: row.reason for name, row in listed.items() if row.reason}
+    check_masks(edits, decoded.reasons)
     return decoded
+
+
+def check_masks(edits: LabelEdits, reasons: Mapping[str, str]) -> None:
+    """Check that photos can be used with the masks that corrections give them.
+
+    Args:
+        edits: the corrections.
+        reasons: why photos cannot be used, by name.
+
+    Raises:
+        UserError: one of them cannot be used.
+    """
+    for name, path in edits.masks.items():
+        if name in reasons:
+            raise UserError(
+                f"{edits.table}: {name} cannot be used with {path}: {reasons[name]}. Such a mask "
+                "has the size of the photo and the values 1 foreground, 2 background, 3 border and "
+                "0 ignored, and takes the place of another"
+            )
 
 
 def convert(data: RawData, target: Path, settings: Settings, edits: LabelEdits) -> None:

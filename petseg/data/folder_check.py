@@ -46,6 +46,7 @@ class FolderReport:
     remarks: dict[str, list[str]] = field(default_factory=dict)  # names to look at, by kind
     refusals: list[str] = field(default_factory=list)  # why the stages would refuse the folder
     values: Counter[Value] = field(default_factory=Counter)  # pixels of all masks by value
+    is_declared: bool = False  # the recipe lists values or colours, and has all that there are
     labels: list[LabelUse] = field(default_factory=list)  # of an annotation tool
     group_kinds: tuple[str, ...] = ()  # what groups and subgroups are called; as many as there are
     others: dict[str, list[str]] = field(default_factory=dict)  # files, rows and splits, by kind
@@ -104,6 +105,8 @@ def inspect(
     report.refusals = list(refusals(report, decoded, settings, edits))
     report.index, report.reasons = decoded.index, decoded.reasons
     report.group_kinds = data.group_kinds
+    is_list = data.format.kind in ("values", "colours")
+    report.is_declared = is_list and not any(map(is_undeclared, report.reasons.values()))
     report.values = Counter() if source["rendered"] else count_values(data, listed)
     report.labels = annotation_labels.label_uses(folder, masks, report.values)
     report.remarks = remarks(report, decoded)
@@ -113,6 +116,11 @@ def inspect(
         look_alike = convert.look_alike_numbers(decoded)
         report.others |= folder_splits.divided(listed, report.split_by_name, look_alike)
     return report
+
+
+def is_undeclared(reason: str) -> bool:
+    """Return whether a photo is left out for a value of its mask that the recipe does not list."""
+    return "download.masks does not declare" in reason
 
 
 def refusals(

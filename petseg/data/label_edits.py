@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from petseg import files, params
+from petseg import files
 from petseg.errors import UserError
 
 COLUMNS = ("name", "action", "reason", "who")
+FOLDER = Path("data/labels")  # the masks that tables name, and tables for one recipe
 SUFFIX = ".csv"  # of a table
 RECORD = "labels.csv"  # in the folder of the arrays: the corrections that they were made with
 
@@ -85,8 +86,8 @@ def read(table: Path, folder: Path) -> LabelEdits:
         text = table.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(
-            f"{table} is missing; `git checkout {table}` brings it back, or write a file with the "
-            f"line {','.join(COLUMNS)}"
+            f"{table} is missing; write a file with the line {','.join(COLUMNS)}, or, if git has "
+            f"it, `git checkout {table}`"
         ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{table} is not UTF-8: {error}; save it as UTF-8") from None
@@ -168,7 +169,7 @@ def check_mask(folder: Path, mask: str, place: str) -> None:
         raise UserError(f"{place}: the mask {path} is missing; put it there, or delete the line")
 
 
-def locate(table: str, folder: Path) -> Path:
+def locate(table: str, folder: Path, source: str) -> Path:
     """Return the table that a recipe names: the one beside the folder of masks, or one in it.
 
     DVC tracks just these, so that changes of another file would go unnoticed.
@@ -176,6 +177,7 @@ def locate(table: str, folder: Path) -> Path:
     Args:
         table: the path of the table.
         folder: the folder of masks, such as data/labels.
+        source: where the table is named, for errors: `params.yaml, recipe own`.
 
     Raises:
         UserError: it is another file.
@@ -184,7 +186,7 @@ def locate(table: str, folder: Path) -> Path:
     is_inside = folder in path.parents and ".." not in path.parts and path.suffix == SUFFIX
     if path != default and not is_inside:
         raise UserError(
-            f"{params.origin()}: preprocess.labels is {table}; allowed: {default}, or a {SUFFIX} "
+            f"{source}: preprocess.labels is {table}; allowed: {default}, or a {SUFFIX} "
             f"file in {folder}"
         )
     return path
@@ -200,8 +202,9 @@ def check_names(edits: LabelEdits, names: Iterable[str]) -> None:
     for edit in edits.rows:
         if edit.action is not Action.KEEP and edit.name not in known:
             raise UserError(
-                f"{edits.table}: the data have no photo {edit.name}; correct the name, or delete "
-                "its line"
+                f"{edits.table}: the data have no photo {edit.name}; correct the name, which has no "
+                "suffix, or delete its line. If the table is for other data, move it into "
+                f"{edits.folder} and name it in their recipe as preprocess.labels"
             )
 
 

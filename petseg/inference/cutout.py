@@ -17,9 +17,12 @@ def opacity_by_level(threshold: float) -> UInt8[np.ndarray, "256"]:
 
     It rises in a straight line from threshold − `SOFTNESS` to threshold + `SOFTNESS`. So the edge
     is soft where the model is unsure, and most of the photo is fully transparent or fully opaque.
+    With a threshold near 0 or 1 the edge is less soft, so that a probability of 0 is transparent,
+    and one of 1 opaque.
     """
+    softness = max(1 / MAX_LEVEL, min(SOFTNESS, threshold, 1 - threshold))
     distance = np.arange(LEVELS) / MAX_LEVEL - threshold
-    opacity = (distance / SOFTNESS + 1) / 2
+    opacity = (distance / softness + 1) / 2
     return quantisation.quantise(opacity.clip(0, 1).astype(np.float32))
 
 

@@ -148,7 +148,7 @@ def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterat
     elif (old := pixels(base, common)) != (new := pixels(head, common)):
         yield Blocker(
             f"the test photos were measured at other sizes ({old:,} against {new:,} pixels in all)",
-            "set the same `preprocess.image_size`",
+            "set the same `preprocess.mode` and `preprocess.image_size`",
         )
 
 

@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,6 @@ OLD_COLUMNS = {
 }
 OLD_GROUPS = ("breed", "species")  # in those commits the smaller groups came first
 LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
-LABELS = Path("data/labels")  # the folder with masks that take the place of others
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,11 @@ def read(label: str, commit: str, get: ReadFile) -> Results:
 def read_label_edits(get: ReadFile, label: str, params: dict[str, Any]) -> dict[str, LabelEdit]:
     """Return the corrections of labels in the table that the parameters name; none without it."""
     table = get_dotted(params, "preprocess.labels")
-    content = get(str(label_edits.locate(table, LABELS))) if isinstance(table, str) else None
+    content = (
+        get(str(label_edits.locate(table, label_edits.FOLDER, label)))
+        if isinstance(table, str)
+        else None
+    )
     if content is None:
         return {}
     text = content.decode("utf-8-sig", errors="replace")

@@ -64,9 +64,20 @@ def test_corrections_apply_as_in_the_stages(own: Path) -> None:
         "left out: 1 dropped: p03: blurred",
     ]
     table.write_text(f"{NO_LABEL_EDITS}p99,drop,,Ann\n")
-    assert check(own, fails=True) == [
-        "error: data/labels.csv: the data have no photo p99; correct the name, or delete its line"
-    ]
+    (line,) = check(own, fails=True)
+    assert line.startswith("error: data/labels.csv: the data have no photo p99; correct the name,")
+    assert "If the table is for other data, move it into data/labels" in line
+
+
+def test_no_line_is_suggested_where_the_recipe_lists_every_value(own: Path) -> None:
+    params = own.parent.parent / "params.yaml"
+    declared = "masks: {values: {foreground: [0], background: [255]}}"
+    params.write_text(params.read_text().replace("masks: binary", declared))
+    assert not [line for line in check(own) if line.startswith("they suggest")]
+    params.write_text(
+        params.read_text().replace("[255]", "[7]").replace("rejected: 0", "rejected: 99")
+    )
+    assert "they suggest, in `download` of the recipe: masks: binary" in check(own, fails=True)
 
 
 def test_groups_are_counted_per_split_and_only_the_largest_without_names(own: Path) -> None:

@@ -13,7 +13,7 @@ from petseg.data.edited_photos import EditedPhotos
 from petseg.data.label_edits import Action, LabelEdit, LabelEdits
 from petseg.errors import UserError
 from tests.conftest import NO_LABEL_EDITS
-from tests.data.test_convert import pack, picture
+from tests.data.test_convert import pack
 from tests.data.test_folder import listed, write_pair
 
 SETTINGS = convert.Settings("squash", 16, 0.25, 0.5, seed=1, max_rejected=0)
@@ -110,7 +110,7 @@ def test_a_name_on_two_lines_other_columns_and_a_missing_table_are_refused(tmp_p
     with pytest.raises(UserError, match=r"line 1: the columns are photo,action; the first line"):
         label_edits.read(table, tmp_path)
     table.unlink()
-    with pytest.raises(UserError, match=r"labels.csv is missing; `git checkout"):
+    with pytest.raises(UserError, match=r"labels.csv is missing; write a file with the line name,"):
         label_edits.read(table, tmp_path)
 
 
@@ -125,10 +125,36 @@ def test_a_link_that_leads_out_of_the_folder_of_masks_is_refused(tmp_path: Path)
 def test_a_recipe_may_name_only_tables_that_dvc_tracks() -> None:
     folder = Path("data/labels")
     for table in ("data/labels.csv", "data/labels/clean.csv"):
-        assert label_edits.locate(table, folder) == Path(table)
-    for table in ("labels.csv", "/data/labels/clean.csv", "data/labels/../other.csv"):
-        with pytest.raises(UserError, match=r"preprocess.labels is .*; allowed: data/labels.csv"):
-            label_edits.locate(table, folder)
+        assert label_edits.locate(table, folder, "params.yaml") == Path(table)
+    for table in (
+        "labels.csv",
+        "/data/labels/clean.csv",
+        "data/labels/../other.csv",
+        "data/labels/a.txt",
+    ):
+        with pytest.raises(
+            UserError, match=r"params.yaml: preprocess.labels is .*; allowed: data/labels.csv"
+        ):
+            label_edits.locate(table, folder, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.full((10, 20), 255, np.uint8), "mask has the value 255, which no label has"),
+        (np.full((9, 20), 1, np.uint8), "sizes differ: photo 20x10, mask 20x9"),
+    ],
+)
+def test_a_mask_that_does_not_fit_its_photo_is_refused(
+    tmp_path: Path, pixels: np.ndarray, reason: str
+) -> None:
+    (tmp_path / "labels").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "labels/new.png")
+    with pytest.raises(UserError) as error:
+        convert_with(tmp_path, "a_5,use mask new.png,,Ann")
+    table, mask = tmp_path / "labels.csv", tmp_path / "labels/new.png"
+    assert str(error.value).startswith(f"{table}: a_5 cannot be used with {mask}: {reason}. ")
+    assert "1 foreground, 2 background, 3 border and 0 ignored" in str(error.value)
 
 
 def test_a_dropped_photo_is_listed_with_its_reason_and_is_not_one_too_many(tmp_path: Path) -> None:
@@ -199,17 +225,6 @@ def test_another_mask_has_labels_whatever_the_masks_of_the_folder_mean(tmp_path:
     assert np.unique(row_of(target, split, "site/p1")[1]).tolist() == [2]
     (other, *_) = (split for split, photos in names(target).items() if "site/p2" in photos)
     assert np.unique(row_of(target, other, "site/p2")[1]).tolist() == [1, 2]
-
-
-def test_a_mask_of_another_size_or_with_other_values_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "labels").mkdir()
-    for size, value, reason in (
-        ((10, 10), 1, "sizes differ: photo 20x10, mask 10x10"),
-        ((20, 10), 9, "a_5: mask has the value"),
-    ):
-        (tmp_path / "labels/a_5.png").write_bytes(picture(size, value, "L", "PNG"))
-        with pytest.raises(UserError, match=reason):
-            convert_with(tmp_path, "a_5,use mask a_5.png,,")
 
 
 def test_a_name_that_the_data_do_not_have_is_refused_unless_it_is_kept(tmp_path: Path) -> None:

@@ -448,3 +448,14 @@ def test_photos_in_a_read_only_folder_need_an_out_and_say_so(model: Path, tmp_pa
         assert outcome(tmp_path, *command, "--out", "out")[0] == 0
     finally:
         subprocess.run(["umount", str(tmp_path / "in")], check=True)
+
+
+def test_outputs_never_become_part_of_a_teams_own_photos(predict: Command, tmp_path: Path) -> None:
+    images = tmp_path / "data/own/images/site"
+    images.mkdir(parents=True)
+    save_photo(images / "a.png")
+    code, _, err = predict("data/own/images")
+    assert (code, [path.name for path in images.iterdir()]) == (1, ["a.png"])
+    assert err.startswith("error: data/own is what the model is trained on")
+    assert predict("data/own/images", "--out", "data/masks")[0] == 0
+    assert (tmp_path / "data/masks/site/a.mask.png").exists()

@@ -217,7 +217,7 @@ def test_photos_can_be_named_and_an_unknown_one_or_none_at_all_is_one_line(
         assert (photo["name"], photo["split"], photo["reason"]) == ("Smoke_1", "val", "")
     command = ("petseg", "labels", "review", "--no-browser")
     assert run_in(suspects, *command, "Smoke_99", fails=True) == (
-        "error: reports/photos.csv has no photo Smoke_99; it lists every name that is in use\n"
+        "error: Smoke_99 cannot be shown: it is not in reports/photos.csv, which lists every name in use\n"
     )
     files.write_rows(suspects / "reports/suspects.csv", LabelIssue, [])
     assert run_in(suspects, *command, fails=True) == (

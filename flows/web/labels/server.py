@@ -16,7 +16,7 @@ from petseg.data import label_edits, raw
 from petseg.errors import UserError
 from petseg.inference.segmenter import Segmenter
 
-RAW, REPORTS, LABELS = Path("data/raw"), Path("reports"), Path("data/labels")
+RAW, REPORTS = Path("data/raw"), Path("reports")
 MODEL = Path("data/export/model.onnx")
 HOST = "127.0.0.1"  # no other machine: what the page sends changes files of this checkout
 
@@ -39,7 +39,7 @@ def serve(names: Sequence[str], port: int, open_browser: bool) -> None:
             f"{REPORTS / 'suspects.csv'} lists no photo; `petseg labels review NAME` shows another"
         )
     table = active_table()
-    decisions = Decisions(table, LABELS, git.or_empty("config", "user.name"))
+    decisions = Decisions(table, label_edits.FOLDER, git.or_empty("config", "user.name"))
     decisions.rows()  # a faulty table is said before the page opens
     names_and_twins = {name for photo in photos for name in (photo.name, photo.twin) if name}
     pictures = Pictures(raw.open_raw(RAW), Segmenter.load(MODEL), sorted(names_and_twins))
@@ -59,4 +59,4 @@ def active_table() -> Path:
     table = section.get("labels") if isinstance(section, dict) else None
     if not isinstance(table, str):
         raise UserError(f"{params.origin()}: preprocess.labels is missing; `petseg use` writes it")
-    return label_edits.locate(table, LABELS)
+    return label_edits.locate(table, label_edits.FOLDER, params.origin())

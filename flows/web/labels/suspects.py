@@ -36,15 +36,18 @@ def read_suspects(reports: Path) -> list[Suspect]:
 
 
 def read_named(reports: Path, names: Sequence[str]) -> list[Suspect]:
-    """Return the photos with these names.
+    """Return the photos with these names, also those that were dropped.
 
     Raises:
-        UserError: photos.csv is missing, or has no such photo.
+        UserError: a table is missing, or there is no such photo.
     """
-    path = reports / "photos.csv"
-    splits = {row["name"]: row["split"] for row in read_rows(path)}
+    path, rejected = reports / "photos.csv", read_rows(reports / "rejected.csv")
+    dropped = [row for row in rejected if row["reason"].startswith("dropped")]
+    splits = {row["name"]: row["split"] for row in [*read_rows(path), *dropped]}
     if unknown := [name for name in names if name not in splits]:
-        raise UserError(f"{path} has no photo {unknown[0]}; it lists every name that is in use")
+        reasons = {row["name"]: row["reason"] for row in rejected}
+        reason = reasons.get(unknown[0], f"it is not in {path}, which lists every name in use")
+        raise UserError(f"{unknown[0]} cannot be shown: {reason}")
     return [Suspect(name, splits[name], "") for name in dict.fromkeys(names)]
 
 

@@ -36,8 +36,9 @@ const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
 // computed with 32 bits.
 function opacityByLevel(minLevel) {
   const threshold = levelThreshold(minLevel);
+  const softness = Math.max(1 / config.max_level, Math.min(config.softness, threshold, 1 - threshold));
   return Uint8ClampedArray.from({ length: config.max_level + 1 }, (_, level) => {
-    const opacity = ((level / config.max_level - threshold) / config.softness + 1) / 2;
+    const opacity = ((level / config.max_level - threshold) / softness + 1) / 2;
     return Math.fround(Math.fround(Math.max(0, Math.min(1, opacity))) * config.max_level);
   });
 }
