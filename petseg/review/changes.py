@@ -68,10 +68,16 @@ def data_changes(base: Results, head: Results) -> list[tuple[str, str, list[str]
             if old[name][1] != new[name][1]:
                 groups.setdefault(f"with other content in {new[name][0]}", []).append(name)
     rows = [(f"photos {change}", f"{len(names):,}", names) for change, names in groups.items()]
-    facts = [side.data.get("source", {}) | side.data.get("rejected", {}) for side in (base, head)]
-    for key, before, after in differences("", *facts):
+    for key, before, after in differences("", data_facts(base), data_facts(head)):
         rows.append((key, f"{shorten_hash(before)} → {shorten_hash(after)}", []))
     return rows
+
+
+def data_facts(side: Results) -> dict[str, Any]:
+    """Return the facts of the data's source, and how many photos are not used, by reason."""
+    rejected = side.data.get("rejected", {})
+    counts = {"photos": rejected.get("photos", 0), **rejected.get("reasons", {})}
+    return {**side.data.get("source", {}), "not used": counts}
 
 
 def label_changes(

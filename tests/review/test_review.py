@@ -370,6 +370,24 @@ def test_changes_of_the_data_are_grouped_by_kind() -> None:
     ]
 
 
+def test_photos_that_are_not_used_are_told_from_the_photos_of_the_source() -> None:
+    base, head = (
+        replace(
+            result(label, photos([5] * 8)),
+            photos={"a": ("train", "1")},
+            data={"source": {"photos": 150}, "rejected": {"photos": n, "reasons": reasons}},
+        )
+        for label, n, reasons in (
+            ("base", 2, {"no mask": 2}),
+            ("head", 3, {"no mask": 2, "dropped": 1}),
+        )
+    )
+    assert changes.data_changes(base, head) == [
+        ("not used.photos", "2 → 3", []),
+        ("not used.dropped", "unset → 1", []),
+    ]
+
+
 def test_the_stages_that_ran_are_listed_with_the_reasons() -> None:
     def entry(**other: Any) -> dict[str, Any]:
         deps = [{"path": "a.py", "md5": "1"}, {"path": "b.py", "md5": "2"}]

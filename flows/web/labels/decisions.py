@@ -87,7 +87,10 @@ class Decisions:
             raise UserError(
                 f"{path} leads out of {self.folder}: rename the photo, or remove the link"
             )
-        write_bytes(path, content)
+        try:
+            write_bytes(path, content)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from error
         return path
 
     def undo(self) -> Change | None:
