@@ -40,7 +40,7 @@ def test_a_parameter_is_named_with_its_old_and_new_value_and_later_stages_wait(
         "train": ("changed", ("train.epochs 2 → 3",)),
         "export": ("waits for train", ()),
         "evaluate": ("waits for export", ()),
-        "report": ("waits for evaluate", ()),
+        "report": ("changed", ("train.epochs 2 → 3",)),  # it shows every parameter
     }
     assert ran(run_in(checkout, "dvc", "repro"))[0] == "train"
     assert set(states_and_reasons().values()) == {("unchanged", ())}
@@ -90,7 +90,7 @@ def test_a_fresh_clone_has_its_data_missing_and_nothing_changed(
         "changed",
         "waits for train",
         "waits for export",
-        "waits for evaluate",
+        "changed",
     ]
 
 
