@@ -262,6 +262,15 @@ def test_a_mask_is_never_written_outside_the_folder_of_masks(tmp_path: Path, nam
     assert table.read_text() == NO_LABEL_EDITS
 
 
+def test_a_mask_that_cannot_be_written_leaves_the_table_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(NO_LABEL_EDITS)
+    (tmp_path / "labels").write_text("no folder")
+    decisions = Decisions(tmp_path / "labels.csv", tmp_path / "labels", "Ann")
+    with pytest.raises(UserError, match=r"labels/a.png cannot be written: "):
+        decisions.decide("a", Action.USE_MASK, "", b"mask".__bytes__)
+    assert (tmp_path / "labels.csv").read_text() == NO_LABEL_EDITS
+
+
 @pytest.mark.parametrize("name", [" a", "a ", "x/ a.b"])
 def test_names_with_spaces_at_their_ends_can_be_decided_on_twice(tmp_path: Path, name: str) -> None:
     (tmp_path / "labels.csv").write_text(NO_LABEL_EDITS)
