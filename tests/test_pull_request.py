@@ -30,7 +30,7 @@ RECIPE = (
     .replace("gate: {}", "gate: {iou: 0.01}")
 )
 WRITE = "    tables.write_reports("
-WRITE_BROKEN = f"""    probabilities = np.array(probabilities)
+WRITE_BROKEN = f"""    probabilities = probabilities.copy()
     probabilities[[photo.subgroup == "Smoke" for photo in test.index]] = 0
 {WRITE}"""
 
@@ -151,7 +151,7 @@ def test_the_working_tree_is_compared_by_default_and_stale_results_are_named(
     assert "The results of the working tree are not of its code: train changed" in text
     code, reason = decide(copy, "broken")
     assert code == 4
-    assert "train changed after train ran: run `dvc repro`" in reason
+    assert "train changed after train, report ran: run `dvc repro`" in reason
 
 
 def test_a_detached_head_and_a_worktree_review_like_any_other(

@@ -270,20 +270,20 @@ def lock_mismatches(
     if stages and set(defined) != set(stages):
         difference = ", ".join(sorted(set(defined) ^ set(stages)))
         yield f"{PIPELINE} and {LOCK} have not the same stages ({difference})"
-    stages_by_changed_dep: defaultdict[str, list[str]] = defaultdict(list)
+    stages_by_change: defaultdict[str, list[str]] = defaultdict(list)
     outs = [out for entry in stages.values() for out in entry.get("outs", [])]
     for stage, entry in stages.items():
         if stage in defined and defined[stage].get("cmd") != entry.get("cmd"):
             yield f"the command of {stage} changed after it ran"
         for key, before in entry.get("params", {}).get(PARAMS, {}).items():
             if get_dotted(params, key) != before:
-                yield f"{key} changed after {stage} ran"
+                stages_by_change[key].append(stage)
         for dep in entry.get("deps", []):
             path = PurePosixPath(dep["path"])
             from_stage = any(path.is_relative_to(out["path"]) for out in outs)
             if not from_stage and differs(get(dep["path"]) or b"", dep):
-                stages_by_changed_dep[dep["path"]].append(stage)
-    for name, names in stages_by_changed_dep.items():
+                stages_by_change[dep["path"]].append(stage)
+    for name, names in stages_by_change.items():
         yield f"{name} changed after {', '.join(names)} ran"
     for out in outs:
         content = get(out["path"])
