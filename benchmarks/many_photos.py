@@ -22,8 +22,7 @@ from PIL import Image
 from petseg.data import archives
 from petseg.data.archives import File
 
-PARAMS = """recipe: many
-preprocess:
+PREPROCESS = """preprocess:
   mode: squash
   image_size: SIZE
   val_fraction: 0.1
@@ -77,7 +76,7 @@ def measure(folder: Path, count: int, size: int) -> tuple[int, float]:
     raw.mkdir(parents=True)
     archives.write(raw / archives.ANNOTATIONS, annotations(count))
     archives.write(raw / archives.IMAGES, images(count))
-    (folder / "params.yaml").write_text(PARAMS.replace("SIZE", str(size)))
+    (folder / "params.yaml").write_text("recipe: many\n" + PREPROCESS.replace("SIZE", str(size)))
     (folder / "labels.csv").write_text("name,action,reason,who\n")
     return run_stage(folder, "preprocess", "raw", "labels", "arrays")
 

@@ -17,23 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from many_photos import annotations, names, run_stage
+from many_photos import PREPROCESS, annotations, names, run_stage
 from PIL import Image
 
 from petseg.data import archives
 from petseg.data.archives import File
 
-PARAMS = """recipe: own_photos
-download: DOWNLOAD
-preprocess:
-  mode: squash
-  image_size: SIZE
-  val_fraction: 0.1
-  test_fraction: 0.1
-  seed: 1
-  max_rejected: 0
-  labels: labels.csv
-"""
+PARAMS = f"recipe: own_photos\ndownload: DOWNLOAD\n{PREPROCESS}"
 DOWNLOADS = {
     "folder": "{source: folder, masks: trimap}",
     "archives": "{source: archives, mirrors: [MIRROR], sha256: {images: null, annotations: null}}",

@@ -186,8 +186,8 @@ def split_lines(report: "FolderReport", limit: int | None) -> Iterator[str]:
     """Yield how many usable photos each split has, and how many of each group."""
     from petseg.data import splits
 
-    counts = {split: report.names_in(split) for split in splits.SPLITS}
-    yield "splits: " + ", ".join(f"{len(names):,} {split}" for split, names in counts.items())
+    counts = {split: len(report.photos_in(split)) for split in splits.SPLITS}
+    yield "splits: " + ", ".join(f"{count:,} {split}" for split, count in counts.items())
     for level, kind in enumerate(report.group_kinds):
         groups = report.by_group(level)
         for name, by_split in list(groups.items())[: limit and MAX_GROUPS]:

@@ -91,7 +91,7 @@ def pixel_shares(colours: Mapping[str, int], values: Mapping[Value, int]) -> dic
     """Return the share of all pixels that each label's colour has, in words."""
     pixels: Counter[str] = Counter()
     for value, count in values.items():
-        pixels[colour_name(value * 0x010101) if isinstance(value, int) else value] += count
+        pixels[mask_values.as_colour(value)] += count
     total = max(1, pixels.total())
     amounts = {name: pixels[colour_name(colour)] for name, colour in colours.items()}
     return {

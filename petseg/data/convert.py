@@ -177,8 +177,8 @@ def copy_rows(
     follow: Callable[[arrays.Stack], None] | None = None,
 ) -> None:
     """Write these pictures of a file to another one; `follow` is called with some at a time."""
-    channels = (3,) if path.name == arrays.PHOTOS else ()
-    with arrays.RowWriter(path, source.frame.row_shape(*channels)) as writer:
+    row_shape = np.load(source.path, mmap_mode="r", allow_pickle=False).shape[1:]
+    with arrays.RowWriter(path, row_shape) as writer:
         for pixels in source.chunks(rows):
             writer.extend(pixels)
             if follow:

@@ -24,6 +24,7 @@ from petseg.data.folder import SOURCE, FolderPhotos
 from petseg.data.frame import Frame
 from petseg.data.label_edits import LabelEdits
 from petseg.data.listing import ListedPhoto, Member
+from petseg.data.mask_formats import NOT_DECLARED
 from petseg.data.mask_settings import Masks
 from petseg.data.mask_values import Value
 from petseg.data.photos import UnusableError
@@ -59,13 +60,13 @@ class FolderReport:
             kinds[kind].append(f"{name}: {detail}" if detail else name)
         return dict(sorted(kinds.items(), key=lambda item: -len(item[1])))
 
-    def names_in(self, split: str) -> list[str]:
-        """Return the names of the usable photos of a split."""
-        return [row.name for row in self.index if self.split_by_name.get(row.name) == split]
+    def photos_in(self, split: str) -> list[arrays.Photo]:
+        """Return the usable photos of a split."""
+        return [row for row in self.index if self.split_by_name.get(row.name) == split]
 
     def examples(self, split: str, frame: Frame) -> int:
         """Return how many photos a split has, or how many tiles that cover them."""
-        photos = [row for row in self.index if self.split_by_name.get(row.name) == split]
+        photos = self.photos_in(split)
         return len(examples.covering(photos, frame.size)) if frame.mode == "tiles" else len(photos)
 
     def by_group(self, level: int) -> dict[str, Counter[str]]:
@@ -106,7 +107,9 @@ def inspect(
     report.index, report.reasons = decoded.index, decoded.reasons
     report.group_kinds = data.group_kinds
     is_list = data.format.kind in ("values", "colours")
-    report.is_declared = is_list and not any(map(is_undeclared, report.reasons.values()))
+    report.is_declared = is_list and not any(
+        NOT_DECLARED in reason for reason in report.reasons.values()
+    )
     report.values = Counter() if source["rendered"] else count_values(data, listed)
     report.labels = annotation_labels.label_uses(folder, masks, report.values)
     report.remarks = remarks(report, decoded)
@@ -116,11 +119,6 @@ def inspect(
         look_alike = convert.look_alike_numbers(decoded)
         report.others |= folder_splits.divided(listed, report.split_by_name, look_alike)
     return report
-
-
-def is_undeclared(reason: str) -> bool:
-    """Return whether a photo is left out for a value of its mask that the recipe does not list."""
-    return "download.masks does not declare" in reason
 
 
 def refusals(

@@ -28,6 +28,7 @@ MAX_VALUE = 65_535  # the highest grey value that can be declared
 BAND = 1 << 20  # pixels that are looked up at a time
 MAX_NAMES = 5  # undeclared values that a reason names
 UNDECLARED = 255  # in a lookup table: no label
+NOT_DECLARED = "download.masks does not declare"  # in the reason of a mask with such a value
 LOSSY_TIFF = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WebP"}
 WIDE_CHANNELS = re.compile(r";16[BLN]")  # in the name of Pillow's unpacker
 LISTS = ("foreground", "ignore", "background")
@@ -239,7 +240,7 @@ def undeclared_reason(values: list[int], kind: Kind) -> str:
     """Return the reason that names undeclared values, of which there is at least one."""
     names = [colour_name(value) if kind == "colours" else str(value) for value in sorted(values)]
     owner = {"trimap": "a trimap does not have", "labels": "no label has"}
-    remedy = owner.get(kind, "download.masks does not declare")
+    remedy = owner.get(kind, NOT_DECLARED)
     noun = ("colour" if kind == "colours" else "value") + ("s" if len(names) > 1 else "")
     return f"mask has the {noun} {join_names(names)}, which {remedy}"
 

@@ -91,13 +91,18 @@ def propose(values: Counter[Value]) -> str:
     return "masks: binary" if 0 in greys else ""
 
 
+def as_colour(value: Value) -> str:
+    """Return a colour, or a grey value from 0 to 255, as a colour is written in params.yaml."""
+    return colour_name(value * 0x010101) if isinstance(value, int) else value
+
+
 def propose_colours(values: Counter[Value]) -> str:
     """Return the line that declares colours; masks without any are counted by grey values."""
     colours: Counter[str] = Counter()
     for value, count in values.items():
         if isinstance(value, int) and not 0 <= value <= 255:
             return ""
-        colours[colour_name(value * 0x010101) if isinstance(value, int) else value] += count
+        colours[as_colour(value)] += count
     fits = 2 <= len(colours) <= MAX_PROPOSED
     return declare_all_but_one(colours, BLACK, "colours") if fits else ""
 

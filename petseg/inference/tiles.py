@@ -13,40 +13,6 @@ from jaxtyping import Float32, UInt8
 from petseg.data import windows
 
 Engine = Callable[[UInt8[np.ndarray, "n size size 3"]], Float32[np.ndarray, "n size size"]]
-Corner = tuple[int, int]  # top and left of a tile in the photo; negative before its edges
-
-
-class Tiling:
-    """The tiles of a photo, and what the network has predicted of them."""
-
-    def __init__(self, photo: UInt8[np.ndarray, "height width 3"], size: int) -> None:
-        """Lay tiles of `size` pixels over a photo."""
-        self.photo, self.size = photo, size
-        tops, lefts = (starts(edge, size) for edge in photo.shape[:2])
-        self.corners = [(top, left) for top in tops for left in lefts]
-        side = side_weights(size)
-        self.weights = np.outer(side, side)
-        self.sums = np.zeros(photo.shape[:2], np.float32)
-        self.totals = (
-            axis_totals(photo.shape[0], size, tops),
-            axis_totals(photo.shape[1], size, lefts),
-        )
-
-    def tile(self, corner: Corner) -> UInt8[np.ndarray, "size size 3"]:
-        """Return the pixels of the tile with this corner."""
-        return windows.mirrored(self.photo, *corner, self.size)
-
-    def add(self, corner: Corner, probabilities: Float32[np.ndarray, "size size"]) -> None:
-        """Add what the network predicts of the tile with this corner."""
-        photo_part, tile_part = windows.inside(self.sums.shape, *corner, self.size)
-        self.sums[photo_part] += (self.weights * probabilities)[tile_part]
-
-    def probabilities(self) -> Float32[np.ndarray, "height width"]:
-        """Return the blended probabilities, once those of every tile have been added."""
-        down, across = self.totals
-        blended = self.sums / down[:, None]
-        blended /= across
-        return np.asarray(blended.clip(0, 1, out=blended))
 
 
 def starts(edge: int, size: int) -> list[int]:
@@ -92,13 +58,20 @@ def probabilities(
         size: side of a tile in pixels, a multiple of 8.
         batch: how many tiles to give to the engine at a time.
     """
-    tiling = Tiling(photo, size)
-    for start in range(0, len(tiling.corners), batch):
-        corners = tiling.corners[start : start + batch]
-        predicted = engine(np.stack([tiling.tile(corner) for corner in corners]))
-        for corner, tile_probabilities in zip(corners, predicted, strict=True):
-            tiling.add(corner, tile_probabilities)
-    return tiling.probabilities()
+    height, width = photo.shape[:2]
+    tops, lefts = starts(height, size), starts(width, size)
+    corners = [(top, left) for top in tops for left in lefts]
+    weights = np.outer(side_weights(size), side_weights(size))
+    blended = np.zeros((height, width), np.float32)
+    for start in range(0, len(corners), batch):
+        some = corners[start : start + batch]
+        predicted = engine(np.stack([windows.mirrored(photo, *corner, size) for corner in some]))
+        for corner, tile in zip(some, predicted, strict=True):
+            photo_part, tile_part = windows.inside(blended.shape, *corner, size)
+            blended[photo_part] += (weights * tile)[tile_part]
+    blended /= axis_totals(height, size, tops)[:, None]
+    blended /= axis_totals(width, size, lefts)
+    return np.asarray(blended.clip(0, 1, out=blended))
 
 
 def probabilities_of_all(

@@ -11,20 +11,16 @@ from PIL import Image
 from petseg.data import folder_check, folder_leftovers, folder_splits
 from petseg.data.label_edits import NO_EDITS
 from petseg.data.mask_settings import CocoMasks, CvatMasks, LabelStudioMasks, Masks, Names
-from tests.conftest import DEMO, NO_LABEL_EDITS, ROOT, TINY, run_in
-from tests.data.test_folder import SETTINGS, write_pair
+from tests.conftest import NO_LABEL_EDITS, run_in
+from tests.data.test_folder import SETTINGS, write_pair, write_project
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A folder of twelve photos in a project whose params.yaml is for a team's own photos."""
-    text = TINY.replace(DEMO, "download: {source: folder, masks: binary}")
-    (tmp_path / "params.yaml").write_text(text)
-    for code in ("petseg", "stages", "flows", "recipes"):
-        (tmp_path / code).symlink_to(ROOT / code)
+    write_project(tmp_path)
     for number in range(12):
         write_pair(tmp_path / "data/own", f"p{number:02}")
-    (tmp_path / "data/labels.csv").write_text(NO_LABEL_EDITS)
     return tmp_path / "data/own"
 
 

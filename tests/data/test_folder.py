@@ -238,15 +238,20 @@ def test_too_few_photos_are_refused_in_the_words_of_the_stage(tmp_path: Path, co
     assert "cannot be divided into train, val and test" in str(error.value)
 
 
+def write_project(folder: Path) -> None:
+    """Write what a project for a team's own photos has beside them, with the code as links."""
+    text = TINY.replace(DEMO, "download: {source: folder, masks: binary}")
+    (folder / "params.yaml").write_text(text)
+    for code in ("petseg", "stages", "flows", "recipes"):
+        (folder / code).symlink_to(ROOT / code)
+    (folder / "data").mkdir()
+    (folder / "data/labels.csv").write_text(NO_LABEL_EDITS)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with a params.yaml for a team's own photos, and twelve of them."""
-    text = TINY.replace(DEMO, "download: {source: folder, masks: binary}")
-    (tmp_path / "params.yaml").write_text(text)
-    for code in ("petseg", "stages", "flows", "recipes"):
-        (tmp_path / code).symlink_to(ROOT / code)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/labels.csv").write_text(NO_LABEL_EDITS)
+    write_project(tmp_path)
     for number in range(12):
         write_pair(tmp_path / "data/own", f"p{number}")
     run_in(tmp_path, *["python", "-m", "stages.download", "data/own", "data/raw", "data/downloads"])
