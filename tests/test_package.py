@@ -80,7 +80,7 @@ def test_the_metadata_of_a_wheel_separate_what_predicting_needs_from_the_extras(
     metadata = email.message_from_bytes(wheel.read(name))
     requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     base = {requirement.name for requirement in requirements if not requirement.marker}
-    assert metadata.get_all("Provides-Extra") == ["web", "pipeline", "dev"]
+    assert metadata.get_all("Provides-Extra") == ["web", "pipeline", "lite1", "lite2", "dev"]
     assert {"numpy", "onnxruntime", "pillow", "cyclopts"} <= base
     assert {"tensorflow", "prefect", "dvc"} <= {
         requirement.name

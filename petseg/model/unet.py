@@ -1,13 +1,10 @@
 """Build the network: the U-Net of the paper, or a light decoder on a faster or pretrained encoder."""
 
-from typing import Literal
-
 import keras
 from keras import KerasTensor, layers
 
 from petseg.model import efficientnet_lite
-
-Encoder = Literal["plain", "strided", "efficientnet_lite0"]
+from petseg.model.encoders import LITES, Encoder
 
 
 def build(
@@ -18,7 +15,7 @@ def build(
     Args:
         size: the side of a photo in pixels, divisible by 2 ** depth.
         base_channels: channels at full resolution.
-        depth: how many times the resolution is halved; 5 for efficientnet_lite0.
+        depth: how many times the resolution is halved; 5 for a pretrained encoder.
         encoder: which network halves the resolution, see `plain`, `strided` and `pretrained`.
         input_scale: factor by which photos are enlarged for a pretrained encoder, 1 or 2.
 
@@ -27,14 +24,14 @@ def build(
         float32. The first layer scales the photos.
     """
     photos = layers.Input((size, size, 3), dtype="uint8", name="photos")
-    if encoder == "efficientnet_lite0":
-        x = pretrained(photos, base_channels, input_scale)
+    if encoder in LITES:
+        x = pretrained(photos, encoder, base_channels, input_scale)
     else:
         x = {"plain": plain, "strided": strided}[encoder](photos, base_channels, depth)
     logits = layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
     model = keras.Model(photos, logits, name="unet")
-    if encoder == "efficientnet_lite0":
-        efficientnet_lite.load(model)
+    if encoder in LITES:
+        efficientnet_lite.load(model, encoder)
     return model
 
 
@@ -101,14 +98,16 @@ def strided(photos: KerasTensor, base_channels: int, depth: int) -> KerasTensor:
     return light_decoder([edges(full, base_channels), *features], base_channels, normalised=True)
 
 
-def pretrained(photos: KerasTensor, base_channels: int, input_scale: int) -> KerasTensor:
-    """Return the features of the light decoder on EfficientNet-Lite0 at full resolution.
+def pretrained(
+    photos: KerasTensor, encoder: str, base_channels: int, input_scale: int
+) -> KerasTensor:
+    """Return the features of the light decoder on an EfficientNet-Lite at full resolution.
 
     In photos much smaller than ImageNet's 224 pixels, objects are smaller than the encoder has
     learned (Touvron et al. 2019, arXiv:1906.06423). With photos enlarged by 2, its first features
     are at full resolution already.
     """
-    features = efficientnet_lite.features(photos, input_scale)
+    features = efficientnet_lite.features(photos, encoder, input_scale)
     if input_scale == 1:
         full = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_full")(photos)
         features.insert(0, edges(full, base_channels))

