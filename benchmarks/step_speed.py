@@ -77,9 +77,12 @@ def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "fl
         patience=0,
         batch_size=BATCH,
         loss="bce",
+        edge_weight=0,
         learning_rate=1e-3,
         encoder_lr_multiplier=1,
+        warmup=0,
         lr_schedule="none",
+        weight_decay=0,
         border="foreground",
         flip=True,
         crop=0.5,
@@ -90,7 +93,7 @@ def project_step(resident: bool, precision: Literal["float32", "bfloat16"] = "fl
     )
     model = unet.build(SIZE, BASE, DEPTH, "plain")
     groups = step.make_optimizers(model, settings, len(photos))
-    run_step = step.make_step(model, "bce", "foreground", groups)
+    run_step = step.make_step(model, settings, groups)
     photo_batches = batches.prefetch(batches.train_batches(examples, settings, 1))
     if resident:
         batch = next(photo_batches)

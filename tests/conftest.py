@@ -53,9 +53,12 @@ train:
   patience: 0
   batch_size: 4
   loss: bce
+  edge_weight: 0
   learning_rate: 0.01
   encoder_lr_multiplier: 1
+  warmup: 0
   lr_schedule: none
+  weight_decay: 0
   border: foreground
   flip: true
   crop: 1

@@ -76,8 +76,8 @@ class Trainer:
         self.save, self.stop = save, stop
         self.groups = step.make_optimizers(model, settings, photos)
         restore_state(model, self.groups, state)
-        self.train_step = step.make_step(model, settings.loss, settings.border, self.groups)
-        self.val_step = step.make_step(model, settings.loss, settings.border, None)
+        self.train_step = step.make_step(model, settings, self.groups)
+        self.val_step = step.make_step(model, settings, None)
 
     def run_epoch(self, train: Examples, val: Examples) -> tuple[EpochRow, Timing]:
         """Train the rest of the epoch, validate, and add the results to the state."""

@@ -15,8 +15,6 @@ from petseg.errors import UserError
 from petseg.model import encoders
 from petseg.model.encoders import Encoder
 
-Loss = Literal["bce", "bce_dice"]
-
 
 @checked(frozen=True, config={"extra": "forbid"})
 class TrainParams:
@@ -30,10 +28,13 @@ class TrainParams:
     epochs: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
-    loss: Loss
+    loss: Literal["bce", "bce_dice"]
+    edge_weight: Annotated[float, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     encoder_lr_multiplier: Annotated[float, Field(gt=0, le=1)]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
     lr_schedule: Literal["none", "cosine"]
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
     border: Border
     flip: bool
     crop: Annotated[float, Field(gt=0, le=1)]

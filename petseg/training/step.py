@@ -10,9 +10,10 @@ from typing import cast
 import keras
 import tensorflow as tf
 
-from petseg.data.labels import FOREGROUND_AND_BACKGROUND, Border
+from petseg.data.labels import FOREGROUND_AND_BACKGROUND
 from petseg.model import efficientnet_lite
-from petseg.training.settings import Loss, TrainParams
+from petseg.training.loss import mean_loss
+from petseg.training.settings import TrainParams
 
 Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -42,7 +43,11 @@ def make_optimizers(model: keras.Model, settings: TrainParams, photos: int) -> l
     ):
         weights = [weight for layer in layers for weight in layer.trainable_variables]
         if weights:
-            optimizer = keras.optimizers.Adam(learning_rate_schedule(settings, rate, photos))
+            schedule = learning_rate_schedule(settings, rate, photos)
+            optimizer = keras.optimizers.Adam(schedule, weight_decay=settings.weight_decay or None)
+            # Loshchilov and Hutter 2019, arXiv:1711.05101; of biases and batch norms, which are
+            # vectors, nothing is removed.
+            optimizer.exclude_from_weight_decay([one for one in weights if len(one.shape) == 1])
             optimizer.build(weights)
             groups.append(OptimizerGroup(optimizer, weights))
     return groups
@@ -51,10 +56,15 @@ def make_optimizers(model: keras.Model, settings: TrainParams, photos: int) -> l
 def learning_rate_schedule(
     settings: TrainParams, highest: float, photos: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate by step: constant, or half a cosine from `highest` to 0."""
+    """Return the learning rate by step: after the warm-up constant, or half a cosine down to 0."""
     steps = settings.epochs * math.ceil(photos / settings.batch_size)
+    warmup = round(settings.warmup * steps)
     last = {"none": 1.0, "cosine": 0.0}[settings.lr_schedule]  # as a share of the highest
-    return keras.optimizers.schedules.CosineDecay(highest, steps, last)
+    if not warmup:
+        return keras.optimizers.schedules.CosineDecay(highest, steps, last)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warmup, last, warmup_target=highest, warmup_steps=warmup
+    )
 
 
 def is_any_of(trimaps: tf.Tensor, classes: tuple[int, ...]) -> tf.Tensor:
@@ -63,22 +73,20 @@ def is_any_of(trimaps: tf.Tensor, classes: tuple[int, ...]) -> tf.Tensor:
 
 
 def make_step(
-    model: keras.Model, loss: Loss, border: Border, groups: list[OptimizerGroup] | None
+    model: keras.Model, settings: TrainParams, groups: list[OptimizerGroup] | None
 ) -> Step:
     """Return the step as one graph: with optimizers it trains, with None it only measures.
 
     The step takes photos (n, size, size, 3) and trimaps (n, size, size), both uint8, and returns
     five float64 sums over the pixels that count under the border policy: loss, pixels,
-    intersection, union, correct pixels. The loss `bce` is binary cross-entropy in nats per pixel;
-    `bce_dice` adds 1 - Dice of the probabilities p and the truth t over the whole batch,
-    Dice = 2 Σpt / Σ(p + t).
+    intersection, union, correct pixels.
     """
     size = model.input.shape[1]
     signature = [
         tf.TensorSpec([None, size, size, 3], tf.uint8),
         tf.TensorSpec([None, size, size], tf.uint8),
     ]
-    foreground, background = FOREGROUND_AND_BACKGROUND[border]
+    foreground, background = FOREGROUND_AND_BACKGROUND[settings.border]
 
     def measure(photos: tf.Tensor, trimaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = model(photos, training=groups is not None)[..., 0]
@@ -87,20 +95,9 @@ def make_step(
         predicted = logits > 0
         areas = (counted, predicted & truth & counted, (predicted | truth) & counted)
         counts = [tf.math.count_nonzero(area) for area in (*areas, (predicted == truth) & counted)]
-        mean = mean_loss(logits, tf.cast(truth, tf.float32), tf.cast(counted, tf.float32))
+        mean = mean_loss(logits, tf.cast(truth, tf.float32), tf.cast(counted, tf.float32), settings)
         sums = [tf.cast(number, tf.float64) for number in (mean, *counts)]
         return mean, tf.stack([sums[0] * sums[1], *sums[1:]])
-
-    def mean_loss(logits: tf.Tensor, truth: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
-        # A batch may have no pixel that counts; there is nothing to learn from it.
-        mean = tf.reduce_sum(losses * counted) / tf.maximum(tf.reduce_sum(counted), 1.0)
-        if loss == "bce":
-            return mean
-        predicted = tf.sigmoid(logits) * counted
-        overlap = tf.reduce_sum(predicted * truth)
-        areas = tf.reduce_sum(predicted) + tf.reduce_sum(truth * counted)
-        return mean + 1 - tf.math.divide_no_nan(2 * overlap, areas)
 
     if groups is None:
 

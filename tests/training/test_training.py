@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
 
     from petseg.training.checkpoint import EpochRow, State
-    from petseg.training.settings import Loss, TrainParams
+    from petseg.training.settings import TrainParams
 
 METADATA = Metadata(16, "squash", 0.5, "foreground", "tiny", "abc", 1, {"keras": "3"})
 
@@ -65,9 +65,12 @@ def train_params(**changes: Any) -> "TrainParams":
         "patience": 0,
         "batch_size": 8,
         "loss": "bce",
+        "edge_weight": 0.0,
         "learning_rate": 0.01,
         "encoder_lr_multiplier": 1,
+        "warmup": 0.0,
         "lr_schedule": "none",
+        "weight_decay": 0.0,
         "border": "foreground",
         "flip": True,
         "crop": 1,
@@ -164,20 +167,21 @@ def test_the_step_counts_pixels_under_each_border_policy() -> None:
         ("background", 256, 64),
         ("ignored", 224, 64),
     ):
-        sums = step.make_step(model, "bce", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
+        sums = step.make_step(model, train_params(border=border), None)(photos, trimaps).numpy()
         assert sums[1:].tolist() == [pixels, 0, union, pixels - union]
         assert sums[0] == pytest.approx(pixels * np.log(2), rel=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["bce", "bce_dice"])
-def test_a_batch_without_a_pixel_that_counts_changes_no_weight(loss: "Loss") -> None:
+def test_a_batch_without_a_pixel_that_counts_changes_no_weight(loss: str) -> None:
     from petseg.training import step
 
     model = build()
     groups = step.make_optimizers(model, train_params(), 2)
     before = [weight.numpy() for weight in model.trainable_variables]
     photos, trimaps = np.zeros((2, 16, 16, 3), np.uint8), np.zeros((2, 16, 16), np.uint8)
-    sums = step.make_step(model, loss, "foreground", groups)(photos, trimaps).numpy()
+    settings = train_params(loss=loss, edge_weight=2.0)
+    sums = step.make_step(model, settings, groups)(photos, trimaps).numpy()
     assert sums.tolist() == [0] * 5
     for old, new in zip(before, model.trainable_variables, strict=True):
         assert np.array_equal(old, new.numpy())
@@ -240,8 +244,25 @@ def test_bce_dice_adds_1_minus_dice_over_the_batch() -> None:
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border, 512 in all
     # 2 · 0.5 · 96 / (0.5 · 512 + 96), and with the border ignored 2 · 0.5 · 64 / (0.5 · 480 + 64)
     for border, pixels, dice in (("foreground", 512, 96 / 352), ("ignored", 480, 64 / 304)):
-        sums = step.make_step(model, "bce_dice", border, None)(photos, trimaps).numpy()  # type: ignore[arg-type]
+        settings = train_params(loss="bce_dice", border=border)
+        sums = step.make_step(model, settings, None)(photos, trimaps).numpy()
         assert sums[0] / pixels == pytest.approx(np.log(2) + 1 - dice, rel=1e-6)
+
+
+def test_pixels_at_the_outline_weigh_more() -> None:
+    import tensorflow as tf
+
+    from petseg.training import loss
+
+    truth = np.zeros((1, 12, 8), np.float32)
+    truth[0, :6] = 1  # the upper half: rows 4 to 7 are at most two pixels from the other one
+    logits = np.zeros_like(truth)
+    logits[0, 11] = np.log(3)  # three quarters foreground, where it is background: -log(1/4) each
+    settings = train_params(edge_weight=2.0)
+    tensors = (tf.constant(array) for array in (logits, truth, np.ones_like(truth)))
+    value = loss.mean_loss(*tensors, settings).numpy()
+    weights = 8 * (8 + 3 * 4)  # eight rows of eight pixels weigh 1, four weigh 3
+    assert value == pytest.approx(((weights - 8) * np.log(2) + 8 * np.log(4)) / weights, rel=1e-6)
 
 
 def test_the_learning_rate_is_constant_or_falls_along_a_cosine() -> None:
@@ -260,6 +281,23 @@ def test_the_learning_rate_is_constant_or_falls_along_a_cosine() -> None:
     assert falling[0] == pytest.approx(0.01)
     assert falling[5] == pytest.approx(0.005)  # halfway
     assert falling[-1] == pytest.approx(0.01 * (1 + np.cos(0.9 * np.pi)) / 2)
+    warmed = rates(lr_schedule="cosine", warmup=0.2)
+    assert warmed[:3] == pytest.approx([0, 0.005, 0.01])  # two steps of warm-up
+    assert warmed[6] == pytest.approx(0.005)  # halfway through the other eight
+    assert rates(warmup=0.2)[1:] == pytest.approx([0.005] + [0.01] * 8)
+
+
+def test_weight_decay_removes_a_share_of_kernels_and_nothing_of_vectors() -> None:
+    from petseg.training import step
+
+    model = build()
+    settings = train_params(weight_decay=0.1, learning_rate=0.01)
+    (group,) = step.make_optimizers(model, settings, 4)
+    before = [weight.numpy() for weight in group.weights]
+    group.optimizer.apply([np.zeros_like(weight) for weight in before], group.weights)
+    for old, weight in zip(before, group.weights, strict=True):
+        expected = old if weight.ndim == 1 else old * (1 - 0.01 * 0.1)
+        np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
 
 
 def test_patience_ends_a_training_that_gets_no_better_even_when_resumed() -> None:
