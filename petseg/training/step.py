@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from petseg.data.labels import FOREGROUND_AND_BACKGROUND
 from petseg.model import efficientnet_lite
+from petseg.training import fast_layers
 from petseg.training.loss import mean_loss
 from petseg.training.settings import TrainParams
 
@@ -87,6 +88,8 @@ def make_step(
         tf.TensorSpec([None, size, size], tf.uint8),
     ]
     foreground, background = FOREGROUND_AND_BACKGROUND[settings.border]
+    if groups is not None:
+        model = fast_layers.for_training(model)
 
     def measure(photos: tf.Tensor, trimaps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = model(photos, training=groups is not None)[..., 0]
