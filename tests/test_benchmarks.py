@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from petseg.files import read_csv, read_json
 from tests.conftest import ROOT, run_in
 
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
@@ -41,6 +42,42 @@ def test_options_refuses_what_is_no_parameter_of_training(repo: Path) -> None:
     script = str(ROOT / "benchmarks/options.py")
     command = (sys.executable, script, "data/arrays", "tried", "--try", "more: epoch=3")
     assert "unknown in train: epoch" in run_in(repo, *command, fails=True)
+
+
+def test_a_learning_curve_trains_on_parts_of_the_photos_for_as_many_steps(repo: Path) -> None:
+    script = str(ROOT / "benchmarks/learning_curve.py")
+    command = (sys.executable, script, "data/arrays", "curve", "--shares", "0.5", "1")
+    run_in(repo, *command, "--seeds", "1")
+    output = run_in(repo, *command, "--seeds", "1", "2", "--plot", "curve.svg")
+    rows = read_csv(repo / "curve/results.csv")
+    train = len(read_csv(repo / "data/arrays/train/index.csv"))
+    counts = [(row["photos"], row["epochs"], row["seed"]) for row in rows]
+    half = (str(round(train / 2)), "4")
+    assert counts == [(*half, "1"), (str(train), "2", "1"), (*half, "2"), (str(train), "2", "2")]
+    whole = [float(row["iou"]) for row in rows if row["share"] == "1.0"]
+    assert re.search(rf"\| {train} +\| 2 +\| {sum(whole) / 2:.4f}", output)
+    assert "training photos" in (repo / "curve.svg").read_text()
+    assert not (repo / "curve/arrays-0.5/test").exists()
+
+
+def test_the_limit_divides_all_wrong_pixels_of_the_test_split(repo: Path) -> None:
+    output = run_in(repo, sys.executable, str(ROOT / "benchmarks/limit.py"))
+    metrics = read_json(repo / "reports/metrics.json")
+    assert f"IoU {metrics['iou']:.4f}" in output
+    places, thirds = output.split("\n\n")[1:]
+    for table, cell in ((places, 2), (thirds, 4)):
+        shares = [float(row.split("|")[cell].strip(" %")) for row in table.splitlines()[2:]]
+        assert sum(shares) == pytest.approx(100, abs=0.3)  # each is rounded
+
+
+def test_a_perfect_mask_loses_less_at_a_larger_size_and_with_probabilities(repo: Path) -> None:
+    script = str(ROOT / "benchmarks/perfect_masks.py")
+    output = run_in(repo, sys.executable, script, "data/raw", "--sizes", "32", "64")
+    cells = [[cell.strip() for cell in row.split("|")] for row in output.splitlines()[3:]]
+    ious = {(size, mask): float(iou) for _, size, mask, iou, *_ in cells}
+    assert ious["32", "hard"] < ious["32", "soft"] < ious["64", "soft"] < 1
+    assert ious["64", "hard"] < ious["64", "soft"]
+    assert "16 photos" in output
 
 
 CODE = '''"""Two functions and ten bindings: add, a, found, total, item, sub, b, b, c and asked."""
