@@ -113,7 +113,12 @@ def main() -> None:
         (name, f"{counts.sum() / total:.1%}", f"{iou_without(inter, total, *counts.sum(0)):.4f}")
         for name, counts in kinds.items()
     ]
-    print(tabulate(rows, ("wrong pixels", "share", "IoU without"), tablefmt="github") + "\n")
+    print(
+        tabulate(
+            rows, ("wrong pixels", "share", "IoU without"), tablefmt="github", disable_numparse=True
+        )
+        + "\n"
+    )
     order = np.argsort(areas, kind="stable")
     thirds = []
     for name, photos in zip(THIRDS, np.array_split(order, 3), strict=True):

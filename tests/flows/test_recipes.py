@@ -17,6 +17,8 @@ PROJECT_RECIPES = (
     "oxford",
     "oxford-best",
     "oxford-clean",
+    "oxford-fast",
+    "oxford-native",
     "oxford-pretrained",
 )
 

@@ -259,8 +259,8 @@ def test_pixels_at_the_outline_weigh_more() -> None:
     logits = np.zeros_like(truth)
     logits[0, 11] = np.log(3)  # three quarters foreground, where it is background: -log(1/4) each
     settings = train_params(edge_weight=2.0)
-    tensors = (tf.constant(array) for array in (logits, truth, np.ones_like(truth)))
-    value = loss.mean_loss(*tensors, settings).numpy()
+    x, t, counted = (tf.constant(array) for array in (logits, truth, np.ones_like(truth)))
+    value = loss.mean_loss(x, t, counted, settings).numpy()
     weights = 8 * (8 + 3 * 4)  # eight rows of eight pixels weigh 1, four weigh 3
     assert value == pytest.approx(((weights - 8) * np.log(2) + 8 * np.log(4)) / weights, rel=1e-6)
 
