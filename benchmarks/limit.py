@@ -16,14 +16,13 @@ from tabulate import tabulate
 from petseg import files
 from petseg.data import arrays
 from petseg.data.labels import BORDER, IGNORED, is_foreground
-from petseg.evaluation import boundary
+from petseg.evaluation import boundary, slices
 from petseg.evaluation.label_issues import Reason
 from petseg.inference import masks
 from petseg.inference.onnx_engine import OnnxEngine
 
 NEAR = 2  # pixels from the true outline that count as near, as in boundary_f_2px
 CONTRADICTED = (Reason.WITHOUT_FOREGROUND, Reason.DISAGREEMENT)
-THIRDS = ("small", "medium", "large")
 
 
 def near_outline(truth: boundary.Masks) -> boundary.Masks:
@@ -60,7 +59,7 @@ def wrong_by_place(
 
 
 def measure(root: Path) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Return each photo's wrong pixels by kind, as false and missed; intersections; truth's areas."""
+    """Return each photo's wrong pixels by kind, as false and missed; intersections; shares of foreground."""
     test = arrays.load(root / "data/arrays/test")
     probabilities = arrays.load_probabilities(root / "data/predictions/probabilities.npy", test)
     threshold = OnnxEngine(root / "data/export/model.onnx").metadata.threshold
@@ -71,18 +70,18 @@ def measure(root: Path) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     }
     is_contradicted = np.array([photo.name in suspects for photo in test.index])
     parts: dict[str, list[np.ndarray]] = {}
-    intersections, areas = [], []
+    intersections, shares = [], []
     for rows, (trimaps, levels) in test.contents(test.trimaps, probabilities):
         truth, predicted = is_foreground(trimaps), masks.mask(levels, threshold)
         intersections.append(np.count_nonzero(truth & predicted, axis=(1, 2)))
-        areas.append(np.count_nonzero(truth, axis=(1, 2)))
+        shares.append(slices.trimap_stats(trimaps).share)
         for name, pixels in wrong_by_place(trimaps, predicted, is_contradicted[rows]).items():
             counts = [
                 np.count_nonzero(pixels & side, axis=(1, 2)) for side in (predicted, ~predicted)
             ]
             parts.setdefault(name, []).append(np.stack(counts, axis=1))
     kinds = {name: np.concatenate(part) for name, part in parts.items()}
-    return kinds, np.concatenate(intersections), np.concatenate(areas)
+    return kinds, np.concatenate(intersections), np.concatenate(shares)
 
 
 def iou_without(inter: float, wrong: float, false: float, missed: float) -> float:
@@ -105,10 +104,10 @@ def main() -> None:
     parser.add_argument(
         "--root", type=Path, default=Path(), help="checkout with data/ and reports/"
     )
-    kinds, intersections, areas = measure(parser.parse_args().root)
+    kinds, intersections, shares = measure(parser.parse_args().root)
     wrong = sum(kinds.values(), np.zeros_like(next(iter(kinds.values()))))
     inter, total = int(intersections.sum()), int(wrong.sum())
-    print(f"{len(areas):,} photos, IoU {inter / (inter + total):.4f}, {total:,} wrong pixels\n")
+    print(f"{len(shares):,} photos, IoU {inter / (inter + total):.4f}, {total:,} wrong pixels\n")
     rows = [
         (name, f"{counts.sum() / total:.1%}", f"{iou_without(inter, total, *counts.sum(0)):.4f}")
         for name, counts in kinds.items()
@@ -119,16 +118,17 @@ def main() -> None:
         )
         + "\n"
     )
-    order = np.argsort(areas, kind="stable")
+    third, _ = slices.size_thirds(shares)
     thirds = []
-    for name, photos in zip(THIRDS, np.array_split(order, 3), strict=True):
+    for number, name in enumerate(slices.SIZES):
+        photos = third == number
         part = int(intersections[photos].sum())
         false, missed = wrong[photos].sum(0).tolist()
         thirds.append(
             (
                 name,
                 f"{part / (part + false + missed):.4f}",
-                f"{areas[photos].sum() / areas.sum():.1%}",
+                f"{shares[photos].sum() / shares.sum():.1%}",
                 f"{(false + missed) / total:.1%}",
                 f"{iou_without(inter, total, false, missed):.4f}",
             )

@@ -67,8 +67,7 @@ def members(
         names = np.unique(labels)
         if len(names) > 1:
             yield from ((kind, str(name), labels == name) for name in names)
-    ends = np.quantile(stats.share, (1 / 3, 2 / 3))
-    third = np.searchsorted(ends, stats.share, side="right")
+    third, ends = size_thirds(stats.share)
     low, high = (f"{100 * end:.1f} %" for end in ends)
     ranges = (f"under {low}", f"{low} to {high}", f"{high} and over")
     for number, (size, shares) in enumerate(zip(SIZES, ranges, strict=True)):
@@ -77,6 +76,14 @@ def members(
     yield "frame", "not touched", ~stats.at_frame
     yield "trimap", "without foreground", stats.without_foreground
     yield "trimap", "with foreground", ~stats.without_foreground
+
+
+def size_thirds(
+    share: Float64[np.ndarray, "n"],
+) -> tuple[Int64[np.ndarray, "n"], Float64[np.ndarray, "2"]]:
+    """Return each photo's third by the subject's share, 0 to 2 as in `SIZES`, and what divides them."""
+    ends = np.quantile(share, (1 / 3, 2 / 3))
+    return np.searchsorted(ends, share, side="right"), ends
 
 
 def slices(
