@@ -4,29 +4,26 @@
         --shares 0.125 0.25 0.5 1 --seeds 1 2 3 --plot docs/learning-curve.svg
 
 A smaller part lies within every larger one, and each is trained for the same number of steps, so with
-more epochs. Validation and test photos are the same. Each finished training adds a line to
+more epochs. Validation and test photos are the same; `preprocess.mode` may be squash or pad. Each finished training adds a line to
 results.csv in the second folder and is not repeated by a later run. The IoU has the border as
 foreground; its interval is a bootstrap over the test photos, of the mean over the seeds.
 """
 
 import argparse
-import csv
 import math
 import shutil
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from options import train
+from options import add_result, read_results, read_sections, train
 from tabulate import tabulate
 
-from flows.workspace import recipes
-from petseg import files, params
+from petseg import files
 from petseg.data import arrays, examples
 from petseg.data.arrays import Split
-from petseg.data.labels import is_foreground
-from petseg.evaluation import bootstrap
+from petseg.evaluation import bootstrap, metrics
 from petseg.inference import keras_engine, masks
 from petseg.model import keras_file
 from petseg.training import batches
@@ -41,6 +38,8 @@ def part_of(source: Path, folder: Path, share: float) -> int:
     Every share takes the first photos of one random order, in the order of the arrays.
     """
     split = arrays.load(source / "train")
+    if split.frame.mode == "tiles":
+        sys.exit(f"{source} has photos of their own size; preprocess.mode may be squash or pad")
     order = np.random.default_rng(0).permutation(len(split))
     rows = np.sort(order[: max(1, round(share * len(order)))])
     if not folder.exists():
@@ -58,13 +57,12 @@ def part_of(source: Path, folder: Path, share: float) -> int:
 def test_overlaps(file: Path, test: Split) -> np.ndarray:
     """Return each test photo's intersection and union of a model's mask and the truth, (n, 2)."""
     model, metadata = keras_file.load(file)
-    counts = []
-    for photos, trimaps in batches.val_batches(examples.of_split(test), BATCH):
-        predicted = masks.mask(keras_engine.levels(model, photos), metadata.threshold)
-        truth = is_foreground(trimaps)
-        both = (truth & predicted, truth | predicted)
-        counts.append(np.stack([np.count_nonzero(area, axis=(1, 2)) for area in both], axis=1))
-    return np.concatenate(counts)
+    counts = [
+        metrics.count(trimaps, masks.mask(keras_engine.levels(model, photos), metadata.threshold))
+        for photos, trimaps in batches.val_batches(examples.of_split(test), BATCH)
+    ]
+    cells = metrics.confusion(np.concatenate(counts), "foreground")
+    return np.column_stack([cells.tp, cells.tp + cells.fp + cells.fn])
 
 
 def mean_iou(sums: np.ndarray) -> np.ndarray:
@@ -122,12 +120,11 @@ def main() -> None:
     args = parser.parse_args()
     source, work = args.arrays.absolute(), args.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    file = params.read_yaml(params.FILE)
-    sections: dict[str, Any] = recipes.compose(recipes.read(args.recipe)) if args.recipe else file
+    sections = read_sections(args.recipe)
     results, test = work / "results.csv", arrays.load(source / "test")
     for seed in args.seeds:
         for share in args.shares:
-            rows = files.read_csv(results) if results.exists() else []
+            rows = read_results(results)
             if any((float(row["share"]), row["seed"]) == (share, str(seed)) for row in rows):
                 continue
             photos = part_of(source, work / f"arrays-{share:g}", share)
@@ -137,12 +134,8 @@ def main() -> None:
             overlaps = test_overlaps(folder / "model/model.keras", test)
             np.save(work / f"{share:g}-{seed}.npy", overlaps)
             iou = overlaps[:, 0].sum() / overlaps[:, 1].sum()
-            with results.open("a", newline="") as table:
-                writer = csv.writer(table)
-                if not rows:
-                    writer.writerow(COLUMNS)
-                writer.writerow((share, photos, epochs, seed, round(float(iou), 4)))
-    points = summary(work, files.read_csv(results))
+            add_result(results, COLUMNS, (share, photos, epochs, seed, round(float(iou), 4)))
+    points = summary(work, read_results(results))
     lines = [
         (f"{photos:,}", seeds, f"{mean:.4f}", f"{deviation:.4f}", f"{low:.4f}–{high:.4f}")
         for photos, seeds, mean, deviation, low, high in points

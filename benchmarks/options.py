@@ -13,6 +13,7 @@ import argparse
 import csv
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,26 @@ def validated(file: Path, val: arrays.Split) -> tuple[float, int]:
     return round(float(thresholds.iou_by_level(counts, "foreground")[level]), 4), metadata.epoch
 
 
+def read_sections(recipe: str | None) -> dict[str, Any]:
+    """Return the parameters of a recipe by section; without one, those in params.yaml."""
+    return recipes.compose(recipes.read(recipe)) if recipe else params.read_yaml(params.FILE)
+
+
+def read_results(file: Path) -> list[dict[str, str]]:
+    """Return a row for each finished training; none if the file is not there yet."""
+    return files.read_csv(file) if file.exists() else []
+
+
+def add_result(file: Path, columns: Sequence[str], row: Sequence[object]) -> None:
+    """Append the row of a finished training, after the columns' names if it is the first."""
+    is_first = not file.exists()
+    with file.open("a", newline="") as table:
+        writer = csv.writer(table)
+        if is_first:
+            writer.writerow(columns)
+        writer.writerow(row)
+
+
 def follow(line: str) -> None:
     """Print a line of a stage."""
     print(f"  {line}", file=sys.stderr, flush=True)
@@ -103,23 +124,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--try", dest="choices", action="append", type=parse, required=True)
     args = parser.parse_args()
-    file = params.read_yaml(params.FILE)
-    sections = recipes.compose(recipes.read(args.recipe)) if args.recipe else file
+    sections = read_sections(args.recipe)
     results = args.work / "results.csv"
     for seed in args.seeds:
         for name, changes in args.choices:
-            rows = files.read_csv(results) if results.exists() else []
+            rows = read_results(results)
             if any((row["choice"], row["seed"]) == (name, str(seed)) for row in rows):
                 continue
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
             folder = args.work / f"{name.replace(' ', '-')}-{seed}"
             measured = train(args.arrays.absolute(), folder, sections, {**changes, "seed": seed})
-            with results.open("a", newline="") as file:
-                writer = csv.writer(file)
-                if not rows:
-                    writer.writerow(COLUMNS)
-                writer.writerow((name, seed, *measured))
-    print(table(files.read_csv(results)))
+            add_result(results, COLUMNS, (name, seed, *measured))
+    print(table(read_results(results)))
 
 
 if __name__ == "__main__":
