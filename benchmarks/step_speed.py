@@ -11,7 +11,8 @@ ours bfloat16   the same with `precision: bfloat16`
 usual layers    the same without the layers of petseg/training/fast_layers.py
 resident        the same step as ours on one batch that stays in memory
 fit             `model.fit` on a float32 array, with TensorFlow's default settings
-torch float32   PyTorch, channels-last, layer by layer the same network, with Adam and the same loss
+torch float32   PyTorch, channels-last, layer by layer the same network, with Adam and the recipe's
+                loss, without its edge_weight
 torch bfloat16  the same under autocast: takes minutes a round on a processor without AVX-512
 
 PyTorch pads on both sides where TensorFlow pads more on one, which is as much work.
@@ -136,7 +137,7 @@ def fit(recipe: str) -> float:
 
 
 def describe_network(recipe: str) -> dict[str, Any]:
-    """Return what a PyTorch process needs: Keras's description of the network, size and batch size."""
+    """Return what a PyTorch process needs: Keras's description of the network, sizes, loss."""
     from petseg.model import backend
 
     size, settings = load_recipe(recipe)
@@ -144,7 +145,12 @@ def describe_network(recipe: str) -> dict[str, Any]:
     from petseg.training.fit import build_networks
 
     model, _ = build_networks(settings, size)
-    return {"size": size, "batch": settings.batch_size, "network": json.loads(model.to_json())}
+    return {
+        "size": size,
+        "batch": settings.batch_size,
+        "loss": settings.loss,
+        "network": json.loads(model.to_json()),
+    }
 
 
 def torch_layer(kind: str, config: dict[str, Any], channels: int) -> "torch.nn.Module":
@@ -255,8 +261,9 @@ def pytorch(file: Path, bfloat16: bool) -> float:
             logits = model(x.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, y)
-        p = torch.sigmoid(logits)
-        loss = loss + 1 - 2 * (p * y).sum() / (p + y).sum()
+        if description["loss"] == "bce_dice":
+            p = torch.sigmoid(logits)
+            loss = loss + 1 - 2 * (p * y).sum() / (p + y).sum()
         loss.backward()
         optimizer.step()
         return float(loss.item())
