@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/learning_curve.py data/arrays data/curve --recipe oxford-fast \
         --shares 0.125 0.25 0.5 1 --seeds 1 2 3 --plot docs/learning-curve.svg
 
-A smaller part lies within every larger one, and each is trained for the same number of steps, so with
-more epochs. Validation and test photos are the same; `preprocess.mode` may be squash or pad. Each finished training adds a line to
-results.csv in the second folder and is not repeated by a later run. The IoU has the border as
-foreground; its interval is a bootstrap over the test photos, of the mean over the seeds.
+A smaller part lies within every larger one, and each is trained for about as many steps, so with more
+epochs, and without early stopping. Validation and test photos are the same; `preprocess.mode` may be
+squash or pad. Each finished training adds a line to results.csv in the second folder and is not
+repeated by a later run. The IoU has the border as foreground; its interval is a bootstrap over the
+test photos, of the mean over the seeds.
 """
 
 import argparse
@@ -118,6 +119,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--plot", type=Path, help="SVG or PNG to draw")
     args = parser.parse_args()
+    if wrong := [share for share in args.shares if not 0 < share <= 1]:
+        parser.error(f"--shares {wrong[0]:g}: a share is above 0 and at most 1")
     source, work = args.arrays.absolute(), args.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     sections = read_sections(args.recipe)
@@ -130,14 +133,21 @@ def main() -> None:
             photos = part_of(source, work / f"arrays-{share:g}", share)
             epochs = round(sections["train"]["epochs"] / share)
             folder = work / f"{share:g}-{seed}"
-            train(work / f"arrays-{share:g}", folder, sections, {"epochs": epochs, "seed": seed})
+            changes = {"epochs": epochs, "patience": 0, "seed": seed}
+            train(work / f"arrays-{share:g}", folder, sections, changes)
             overlaps = test_overlaps(folder / "model/model.keras", test)
             np.save(work / f"{share:g}-{seed}.npy", overlaps)
             iou = overlaps[:, 0].sum() / overlaps[:, 1].sum()
             add_result(results, COLUMNS, (share, photos, epochs, seed, round(float(iou), 4)))
     points = summary(work, read_results(results))
     lines = [
-        (f"{photos:,}", seeds, f"{mean:.4f}", f"{deviation:.4f}", f"{low:.4f}–{high:.4f}")
+        (
+            f"{photos:,}",
+            seeds,
+            f"{mean:.4f}",
+            "" if seeds == 1 else f"{deviation:.4f}",
+            f"{low:.4f}–{high:.4f}",
+        )
         for photos, seeds, mean, deviation, low, high in points
     ]
     headers = ("training photos", "seeds", "test IoU", "deviation", "95 % interval")

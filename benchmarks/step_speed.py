@@ -261,9 +261,11 @@ def pytorch(file: Path, bfloat16: bool) -> float:
             logits = model(x.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, y)
-        if description["loss"] == "bce_dice":
+        if description["loss"] != "bce":
             p = torch.sigmoid(logits)
-            loss = loss + 1 - 2 * (p * y).sum() / (p + y).sum()
+            axes = (0, 1, 2, 3) if description["loss"] == "bce_dice" else (1, 2, 3)
+            dice = (2 * (p * y).sum(axes) + 1) / ((p + y).sum(axes) + 1)
+            loss = loss + 1 - dice.mean()
         loss.backward()
         optimizer.step()
         return float(loss.item())
@@ -301,6 +303,8 @@ def main() -> None:
     if args.in_process:
         print(OURS[args.in_process](args.recipe))
         return
+    if not args.torch and not set(args.only) & OURS.keys():
+        parser.error("--torch is needed to time PyTorch")
     with tempfile.TemporaryDirectory() as folder:
         network = Path(folder) / "network.json"
         if args.torch:
@@ -308,7 +312,7 @@ def main() -> None:
         medians = compare(args, network)
     for name, median in medians.items():
         print(
-            f"{name:15} {median:6.1f} photos/s, {median / medians[args.only[0]]:.2f} of the first"
+            f"{name:15} {median:6.1f} photos/s, {median / next(iter(medians.values())):.2f} of the first"
         )
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from petseg.model import backend
+from petseg.model.encoders import LITES
 from tests.conftest import ROOT
 from tests.training.test_training import train_params
 
-LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-LITE0 = LITES[0]
+LITE0 = "efficientnet_lite0"
 
 
 def original(encoder: str) -> dict[str, np.ndarray]:
