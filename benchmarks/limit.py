@@ -45,7 +45,7 @@ def wrong_by_place(
     near = near_outline(truth)
     border = trimaps == BORDER
     places = {
-        "photos whose label evaluate suspects": in_doubt,
+        "photos whose label may be wrong": in_doubt,
         "in the trimap's border": border,
         f"elsewhere, at most {NEAR} pixels from the outline": near,
         "further away, missed pet": truth,

@@ -56,7 +56,6 @@ train:
   edge_weight: 0
   learning_rate: 0.01
   encoder_lr_multiplier: 1
-  warmup: 0
   lr_schedule: none
   weight_decay: 0
   border: foreground

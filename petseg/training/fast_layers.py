@@ -31,14 +31,14 @@ def for_training(model: keras.Model) -> keras.Model:
 
 
 def fused_norm(norm: keras.layers.BatchNormalization) -> keras.Layer:
-    """Return a batch norm, by the weights of this layer, in one operation; Keras has some ten of it."""
+    """Return a batch norm, by the weights of this layer, as one operation; Keras has about ten."""
 
     def call(x: tf.Tensor) -> tf.Tensor:
         normalised, mean, variance, *_ = tf.compat.v1.nn.fused_batch_norm(
             x, norm.gamma.value, norm.beta.value, epsilon=norm.epsilon
         )
         pixels = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
-        variance *= (pixels - 1) / pixels  # TensorFlow's is the estimate of the population's
+        variance *= (pixels - 1) / pixels  # TensorFlow divides by n - 1, Keras by n
         for average, value in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
             average.assign(average * norm.momentum + value * (1 - norm.momentum))
         return normalised
@@ -54,8 +54,8 @@ def is_pointwise(layer: keras.Layer) -> bool:
 def pointwise(conv: keras.layers.Conv2D) -> keras.Layer:
     """Return a 1×1 convolution with bias, linear or with ReLU6, by the weights of this layer.
 
-    A 1×1 convolution is a matrix product over all pixels, and so are its gradients. TensorFlow asks
-    oneDNN for these as for those of any convolution, which takes longer.
+    A 1×1 convolution is a matrix product over all pixels, and so are its gradients. TensorFlow
+    computes these by oneDNN's gradients of any convolution, which take longer.
     """
     is_relu6 = conv.activation is keras.activations.relu6
 

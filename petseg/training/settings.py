@@ -28,11 +28,10 @@ class TrainParams:
     epochs: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
-    loss: Literal["bce", "bce_dice"]
-    edge_weight: Annotated[float, Field(ge=0)]
+    loss: Literal["bce", "bce_dice", "bce_dice_photo"]
+    edge_weight: Annotated[float, Field(ge=0, le=100)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     encoder_lr_multiplier: Annotated[float, Field(gt=0, le=1)]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
     lr_schedule: Literal["none", "cosine"]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     border: Border

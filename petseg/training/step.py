@@ -1,4 +1,4 @@
-"""One step of a training as a graph: the loss, the pixel counts, and the optimizers."""
+"""One step of a training as a graph: the optimizers, and the pixel counts."""
 
 import math
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def make_optimizers(model: keras.Model, settings: TrainParams, photos: int) -> l
 
     Args:
         model: the network to train.
-        settings: learning rates, schedule, epochs and batch size are used.
+        settings: learning rates, schedule, weight decay, epochs and batch size are used.
         photos: how many photos an epoch has.
     """
     pretrained = [layer for layer in model.layers if efficientnet_lite.is_pretrained(layer)]
@@ -57,15 +57,10 @@ def make_optimizers(model: keras.Model, settings: TrainParams, photos: int) -> l
 def learning_rate_schedule(
     settings: TrainParams, highest: float, photos: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate by step: after the warm-up constant, or half a cosine down to 0."""
+    """Return the learning rate by step: constant, or half a cosine down to 0."""
     steps = settings.epochs * math.ceil(photos / settings.batch_size)
-    warmup = round(settings.warmup * steps)
     last = {"none": 1.0, "cosine": 0.0}[settings.lr_schedule]  # as a share of the highest
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(highest, steps, last)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, last, warmup_target=highest, warmup_steps=warmup
-    )
+    return keras.optimizers.schedules.CosineDecay(highest, steps, last)
 
 
 def is_any_of(trimaps: tf.Tensor, classes: tuple[int, ...]) -> tf.Tensor:

@@ -75,7 +75,7 @@ def test_params_yaml_has_every_comment_of_the_defaults_and_the_recipes_values() 
     )
     assert "  mirrors: # archives: folders or http(s) addresses, tried in this order\n" in text()
     assert "trainval:" not in text()  # a key of another source
-    assert params.read_yaml(params.FILE)["train"]["epochs"] == 60
+    assert params.read_yaml(params.FILE)["train"]["epochs"] == 120
     recipes.use("demo")
     assert "mirrors" not in text()
 

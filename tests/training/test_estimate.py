@@ -34,7 +34,6 @@ SETTINGS = TrainParams(
     edge_weight=0,
     learning_rate=1.0,
     encoder_lr_multiplier=1,
-    warmup=0,
     lr_schedule="cosine",
     weight_decay=0,
     border="ignored",

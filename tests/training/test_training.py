@@ -68,7 +68,6 @@ def train_params(**changes: Any) -> "TrainParams":
         "edge_weight": 0.0,
         "learning_rate": 0.01,
         "encoder_lr_multiplier": 1,
-        "warmup": 0.0,
         "lr_schedule": "none",
         "weight_decay": 0.0,
         "border": "foreground",
@@ -172,7 +171,7 @@ def test_the_step_counts_pixels_under_each_border_policy() -> None:
         assert sums[0] == pytest.approx(pixels * np.log(2), rel=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["bce", "bce_dice"])
+@pytest.mark.parametrize("loss", ["bce", "bce_dice", "bce_dice_photo"])
 def test_a_batch_without_a_pixel_that_counts_changes_no_weight(loss: str) -> None:
     from petseg.training import step
 
@@ -233,7 +232,20 @@ def test_the_next_batch_is_computed_while_one_is_used_and_its_error_is_raised() 
         next(prefetched)
 
 
-def test_bce_dice_adds_1_minus_dice_over_the_batch() -> None:
+@pytest.mark.parametrize(
+    ("loss", "border", "pixels", "dice"),
+    [
+        # 2 · 0.5 · 96 / (0.5 · 512 + 96), and with the border ignored 2 · 0.5 · 64 / (0.5 · 480 + 64)
+        ("bce_dice", "foreground", 512, 96 / 352),
+        ("bce_dice", "ignored", 480, 64 / 304),
+        # The same of the first photo alone, with 1 more above and below; the second has no pet.
+        ("bce_dice_photo", "foreground", 512, (97 / 225 + 1 / 129) / 2),
+        ("bce_dice_photo", "ignored", 480, (65 / 177 + 1 / 129) / 2),
+    ],
+)
+def test_dice_is_of_the_batch_or_the_mean_of_the_photos(
+    loss: str, border: str, pixels: int, dice: float
+) -> None:
     from petseg.training import step
 
     model = build()
@@ -242,11 +254,9 @@ def test_bce_dice_adds_1_minus_dice_over_the_batch() -> None:
     photos = np.zeros((2, 16, 16, 3), np.uint8)
     trimaps = np.full((2, 16, 16), 2, np.uint8)
     trimaps[0, :4], trimaps[0, 4:6] = 1, 3  # 64 pixels of pet, 32 of border, 512 in all
-    # 2 · 0.5 · 96 / (0.5 · 512 + 96), and with the border ignored 2 · 0.5 · 64 / (0.5 · 480 + 64)
-    for border, pixels, dice in (("foreground", 512, 96 / 352), ("ignored", 480, 64 / 304)):
-        settings = train_params(loss="bce_dice", border=border)
-        sums = step.make_step(model, settings, None)(photos, trimaps).numpy()
-        assert sums[0] / pixels == pytest.approx(np.log(2) + 1 - dice, rel=1e-6)
+    settings = train_params(loss=loss, border=border)
+    sums = step.make_step(model, settings, None)(photos, trimaps).numpy()
+    assert sums[0] / pixels == pytest.approx(np.log(2) + 1 - dice, rel=1e-6)
 
 
 def test_pixels_at_the_outline_weigh_more() -> None:
@@ -265,6 +275,20 @@ def test_pixels_at_the_outline_weigh_more() -> None:
     assert value == pytest.approx(((weights - 8) * np.log(2) + 8 * np.log(4)) / weights, rel=1e-6)
 
 
+def test_pixels_that_do_not_count_make_no_outline() -> None:
+    import tensorflow as tf
+
+    from petseg.training import loss
+
+    truth, counted = np.zeros((1, 12, 8), np.float32), np.ones((1, 12, 8), np.float32)
+    truth[0, :4] = 1
+    counted[0, 4:8] = 0  # between the classes: too wide for either to be near the other
+    assert not loss.at_outline(tf.constant(truth), tf.constant(counted)).numpy().any()
+    counted[0, 5:] = 1  # one row only: of each class the nearest row is within two pixels
+    near = loss.at_outline(tf.constant(truth), tf.constant(counted)).numpy()
+    assert near.any(axis=(0, 2)).tolist() == [False] * 3 + [True] * 3 + [False] * 6
+
+
 def test_the_learning_rate_is_constant_or_falls_along_a_cosine() -> None:
     from petseg.training import step
 
@@ -281,10 +305,6 @@ def test_the_learning_rate_is_constant_or_falls_along_a_cosine() -> None:
     assert falling[0] == pytest.approx(0.01)
     assert falling[5] == pytest.approx(0.005)  # halfway
     assert falling[-1] == pytest.approx(0.01 * (1 + np.cos(0.9 * np.pi)) / 2)
-    warmed = rates(lr_schedule="cosine", warmup=0.2)
-    assert warmed[:3] == pytest.approx([0, 0.005, 0.01])  # two steps of warm-up
-    assert warmed[6] == pytest.approx(0.005)  # halfway through the other eight
-    assert rates(warmup=0.2)[1:] == pytest.approx([0.005] + [0.01] * 8)
 
 
 def test_weight_decay_removes_a_share_of_kernels_and_nothing_of_vectors() -> None:
