@@ -69,13 +69,13 @@ def terminate(process: subprocess.Popen[bytes]) -> None:
 
 def is_alive(process: subprocess.Popen[bytes]) -> bool:
     """Return whether any process of this process's group still runs."""
-    process.poll()  # reaps the process itself, which would otherwise remain as a zombie
     for other in psutil.process_iter():
         try:
             if os.getpgid(other.pid) == process.pid and other.status() != psutil.STATUS_ZOMBIE:
                 return True
         except (psutil.Error, OSError):
             continue
+    process.poll()  # reaps the process, which may have ended just now and would remain a zombie
     return False
 
 
