@@ -263,8 +263,10 @@ def pytorch(file: Path, bfloat16: bool) -> float:
         loss = nn.functional.binary_cross_entropy_with_logits(logits, y)
         if description["loss"] != "bce":
             p = torch.sigmoid(logits)
-            axes = (0, 1, 2, 3) if description["loss"] == "bce_dice" else (1, 2, 3)
-            dice = (2 * (p * y).sum(axes) + 1) / ((p + y).sum(axes) + 1)
+            axes, smooth = {"bce_dice": ((0, 1, 2, 3), 0), "bce_dice_photo": ((1, 2, 3), 1)}[
+                description["loss"]
+            ]
+            dice = (2 * (p * y).sum(axes) + smooth) / ((p + y).sum(axes) + smooth)
             loss = loss + 1 - dice.mean()
         loss.backward()
         optimizer.step()
