@@ -4,7 +4,8 @@
 
 The true masks are resized to a square of each size, antialiased, as probabilities in 1/255, and from
 there to the photo's own size, as `petseg predict` does it. IoU and boundary IoU have the border as
-foreground, and are of the sums over all photos. A hard mask has probabilities of 0 and 1 only.
+foreground, are of the sums over all photos, and leave ignored pixels out. A hard mask has probabilities
+of 0 and 1 only.
 """
 
 import argparse
@@ -16,24 +17,32 @@ from tabulate import tabulate
 
 from petseg import progress
 from petseg.data import raw
-from petseg.data.labels import is_foreground
+from petseg.data.labels import IGNORED, is_foreground
 from petseg.data.listing import RawData
 from petseg.data.photos import UnusableError
 from petseg.evaluation import boundary
+from petseg.evaluation.metrics import ratio
 from petseg.inference import masks
 
 HALF = 0.5  # the threshold
 
 
-def overlaps(truth: np.ndarray, size: int, is_hard: bool) -> np.ndarray:
-    """Return intersection and union of a mask and the same resized, then of their boundary bands."""
-    height, width = truth.shape
+def overlaps(labels: np.ndarray, size: int, is_hard: bool) -> np.ndarray:
+    """Return intersection and union of a mask and the same resized, then of their boundary bands.
+
+    Args:
+        labels: a trimap, (height, width).
+        size: side of the square in pixels.
+        is_hard: whether the resized mask has no level between 0 and 1.
+    """
+    height, width = labels.shape
+    truth = is_foreground(labels)
     full = Image.fromarray(truth.astype(np.uint8) * 255)
     levels = np.asarray(full.resize((size, size), Image.Resampling.BILINEAR))
     if is_hard:
         levels = masks.mask(levels, HALF).astype(np.uint8) * 255
     resized = masks.at_photo_size(levels, (width, height), "none", lambda: full)
-    mask = masks.mask(resized, HALF)
+    mask = masks.mask(resized, HALF) & (labels != IGNORED)
     areas = [np.count_nonzero(both) for both in (truth & mask, truth | mask)]
     depth = boundary.band_width(height, width)
     return np.concatenate([areas, boundary.band_overlap(truth[None], mask[None], depth)[0]])
@@ -54,7 +63,7 @@ def measure(data: RawData, sizes: list[int]) -> tuple[int, dict[tuple[int, bool]
                 continue  # preprocess sets it aside with the reason
             photos += 1
             for kind in kinds:
-                sums[kind] += overlaps(is_foreground(labels), *kind)
+                sums[kind] += overlaps(labels, *kind)
     return photos, sums
 
 
@@ -68,7 +77,7 @@ def main() -> None:
     args = parser.parse_args()
     photos, sums = measure(raw.open_raw(args.raw), args.sizes)
     rows = [
-        (size, "hard" if is_hard else "soft", f"{a / b:.4f}", f"{c / d:.4f}")
+        (size, "hard" if is_hard else "soft", f"{ratio(a, b):.4f}", f"{ratio(c, d):.4f}")
         for (size, is_hard), (a, b, c, d) in sums.items()
     ]
     print(f"{photos:,} photos")

@@ -4,6 +4,10 @@ import re
 import sys
 from pathlib import Path
 
+import learning_curve
+import limit
+import numpy as np
+import perfect_masks
 import pytest
 
 from petseg.files import read_csv, read_json
@@ -58,6 +62,75 @@ def test_a_learning_curve_trains_on_parts_of_the_photos_for_as_many_steps(repo: 
     assert re.search(rf"\| {train} +\| 2 +\| {sum(whole) / 2:.4f}", output)
     assert "training photos" in (repo / "curve.svg").read_text()
     assert not (repo / "curve/arrays-0.5/test").exists()
+
+
+def test_a_smaller_part_of_the_photos_lies_within_every_larger_one(
+    repo: Path, tmp_path: Path
+) -> None:
+    names: set[str] = set()
+    for share in (0.2, 0.4, 0.7, 1):
+        folder = tmp_path / str(share)
+        assert learning_curve.part_of(repo / "data/arrays", folder, share) > len(names)
+        larger = {row["name"] for row in read_csv(folder / "train/index.csv")}
+        assert names < larger
+        names = larger
+
+
+def test_a_wrong_pixel_is_of_the_first_kind_that_fits(tmp_path: Path) -> None:
+    # A row of foreground, border, background, and far to the right an ignored pixel and another
+    # background; two photos, of which the second has a doubtful label.
+    trimap = np.full((1, 1, 12), 2, np.uint8)
+    trimap[..., 0], trimap[..., 1], trimap[..., 8] = 1, 3, 0
+    predicted = np.zeros((1, 1, 12), bool)
+    predicted[..., [3, 6, 7, 8, 9]] = True
+    kinds = limit.wrong_by_place(
+        np.repeat(trimap, 2, 0), np.repeat(predicted, 2, 0), np.array([False, True])
+    )
+    columns = {name: [list(np.flatnonzero(row)) for row in kinds[name][:, 0]] for name in kinds}
+    assert columns == {
+        "photos whose label may be wrong": [[], [0, 1, 3, 6, 7, 9]],
+        "in the trimap's border": [[1], []],
+        "elsewhere, at most 2 pixels from the outline": [[0, 3], []],
+        "further away, missed foreground": [[], []],
+        "further away, false foreground": [[6, 7, 9], []],
+    }
+
+
+def test_next_to_ignored_pixels_there_is_no_outline() -> None:
+    trimap = np.ones((1, 1, 6), np.uint8)
+    trimap[..., 4:] = 0
+    kinds = limit.wrong_by_place(trimap, np.zeros((1, 1, 6), bool), np.array([False]))
+    assert np.count_nonzero(kinds["further away, missed foreground"]) == 4
+
+
+def test_the_iou_without_some_wrong_pixels() -> None:
+    # 6 pixels are right, 3 false, 1 missed: 6 / 10. Without two of the false 6 / 8, with the missed
+    # one found 7 / 10.
+    assert limit.iou_without(6, 4, 0, 0) == pytest.approx(0.6)
+    assert limit.iou_without(6, 4, 2, 0) == pytest.approx(6 / 8)
+    assert limit.iou_without(6, 4, 0, 1) == pytest.approx(7 / 10)
+    assert limit.iou_without(0, 0, 0, 0) == 1
+
+
+@pytest.mark.parametrize("share", [(0.5, 0.5, 0.5), (0.0, 0.0, 0.5)])
+def test_a_third_without_photos_has_no_row(share: tuple[float, ...]) -> None:
+    wrong = {"all": np.array([[1, 0], [0, 2], [1, 1]])}
+    pixels = np.array([8, 8, 8])
+    counts = limit.Counts(wrong, pixels, pixels + 2, np.array(share))
+    rows = limit.table_by_size(counts).splitlines()[2:]
+    assert 0 < len(rows) < 3
+    assert sum(float(row.split("|")[3].strip(" %")) for row in rows) == pytest.approx(100, abs=0.2)
+
+
+def test_ignored_pixels_cost_a_perfect_mask_nothing() -> None:
+    labels = np.full((64, 64), 2, np.uint8)
+    labels[20:40, 20:40] = 1
+    labels[20:40, 30] = 2  # a slit that is lost at the smaller size
+    ignored = np.where(labels == 2, 0, labels).astype(np.uint8)
+    intersection, union, *_ = perfect_masks.overlaps(labels, 24, False)
+    ignored_intersection, ignored_union, *_ = perfect_masks.overlaps(ignored, 24, False)
+    assert ignored_intersection == intersection
+    assert ignored_union < union
 
 
 def test_the_limit_divides_all_wrong_pixels_of_the_test_split(repo: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from petseg.model import backend
 from petseg.model.encoders import LITES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY
 from tests.training.test_training import train_params
 
 LITE0 = "efficientnet_lite0"
@@ -114,11 +114,8 @@ from petseg.training.settings import TrainParams, check_network
 settings = params.load(TrainParams, "train")
 check_network(Frame("squash", 64), settings, params.origin())
 """
-    lines = (ROOT / "params.yaml").read_text()
-    changes = (("encoder: plain", "encoder: efficientnet_lite1"), ("depth: 4", "depth: 5"))
-    for before, after in changes:
-        lines = lines.replace(before, after)
-    (tmp_path / "params.yaml").write_text(lines)
+    lines = TINY.replace("encoder: plain", "encoder: efficientnet_lite1")
+    (tmp_path / "params.yaml").write_text(lines.replace("depth: 2", "depth: 5"))
     done = subprocess.run(
         [sys.executable, "-S", "-c", script],
         cwd=tmp_path,
