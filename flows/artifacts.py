@@ -1,6 +1,5 @@
 """The artifacts of a flow run in Prefect's UI: plan, times, metrics, training, pictures, report."""
 
-import json
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ from prefect import get_run_logger
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.exceptions import PrefectException
 
-from flows.workspace import git, plan, proposal
-from petseg import files
+from flows.workspace import commits, plan, proposal
+from petseg.review import compare, headline
 from petseg.training import provenance
 
 REPORT = Path("reports/report.html")
@@ -72,7 +71,8 @@ def store_results(outputs: Iterable[str]) -> None:
         if any(path.is_relative_to(folder) for folder in folders) and path.exists()
     }
     if METRICS in paths:
-        store_table("metrics", metric_rows(), "Metrics, and the difference to the last commit")
+        review = compare.compare(commits.read("HEAD"), commits.read(None))
+        store_table("metrics", metric_rows(review), headline.headline(review))
     if folders and proposal.MODEL.exists():
         store_table("training", training_rows(), "Where and in how much time the model was trained")
     store(
@@ -95,21 +95,18 @@ def training_rows() -> list[dict[str, Any]]:
     return [provenance.as_rows(record) if record else {"training": provenance.NOT_RECORDED}]
 
 
-def metric_rows() -> list[dict[str, Any]]:
-    """Return each metric: at the last commit (empty if it was not there), now, and the difference."""
-    committed = git.or_empty("show", f"HEAD:./{METRICS}")
-    before = json.loads(committed) if committed else {}
-    rows = []
-    for name, now in files.read_json(METRICS).items():
-        old = before.get(name)
-        # type() and not isinstance(): a bool is an int, but has no difference
-        numeric = type(now) in (int, float) and type(old) in (int, float)
-        rows.append(
-            {
-                "metric": name,
-                "last commit": "" if old is None else old,
-                "now": now,
-                "difference": f"{now - old:+.4f}" if numeric else "",
-            }
-        )
-    return rows
+def metric_rows(review: compare.Review) -> list[dict[str, Any]]:
+    """Return each metric: at the last commit (empty if it was not there), now, and the difference.
+
+    Where the two cannot be compared there is no difference, only the two numbers.
+    """
+    return [
+        {
+            "metric": change.name,
+            "last commit": "" if change.base is None else change.base,
+            "now": "" if change.head is None else change.head,
+            "difference": "" if review.blockers else compare.format_difference(change.difference),
+            "verdict": change.verdict or "",
+        }
+        for change in review.metrics
+    ]

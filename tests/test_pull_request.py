@@ -148,10 +148,10 @@ def test_the_working_tree_is_compared_by_default_and_stale_results_are_named(
     assert decide(copy, "broken")[0] == 0
     replace(copy / "params.yaml", "epochs: 30\n  patience: 0", "epochs: 31\n  patience: 0")
     text = run_in(copy, "petseg", "review", "broken")
-    assert "The results of the working tree are not of its code: train changed" in text
+    assert text.startswith("**Not run: train.epochs changed after train, report ran. Due: train, ")
     code, reason = decide(copy, "broken")
     assert code == 4
-    assert "train changed after train, report ran: run `dvc repro`" in reason
+    assert "train.epochs changed after train, report ran (run `dvc repro`" in reason
 
 
 def test_a_detached_head_and_a_worktree_review_like_any_other(

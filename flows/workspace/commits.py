@@ -8,6 +8,7 @@ from pathlib import Path
 from flows.workspace import git
 from petseg.errors import UserError
 from petseg.review import results
+from petseg.review.agreement import ReadFile
 
 WORKING_TREE = "the working tree"
 
@@ -21,7 +22,7 @@ def read(revision: str | None) -> results.Results:
 
     Raises:
         ShallowCloneError: there is no such revision, and the clone lacks history.
-        UserError: there is no such revision, or a file in it is not what it should be.
+        UserError: there is no such revision.
     """
     if revision is None:
         return results.read(WORKING_TREE, "", cache(files_below(Path())))
@@ -69,7 +70,7 @@ def shallow() -> bool:
     return git.git("rev-parse", "--is-shallow-repository") == "true"
 
 
-def files_in(archive: tarfile.TarFile) -> results.ReadFile:
+def files_in(archive: tarfile.TarFile) -> ReadFile:
     """Return a function that reads the files of a tar."""
     members = {member.name: member for member in archive if member.isfile()}
 
@@ -80,7 +81,7 @@ def files_in(archive: tarfile.TarFile) -> results.ReadFile:
     return get
 
 
-def files_below(folder: Path) -> results.ReadFile:
+def files_below(folder: Path) -> ReadFile:
     """Return a function that reads the files of a folder."""
 
     def get(path: str) -> bytes | None:

@@ -14,7 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 
 from petseg.errors import UserError
-from petseg.review import changes
+from petseg.review import nested
 
 MAX_REASONS = 4  # reasons per stage in a terminal; the JSON has all of them
 
@@ -184,9 +184,9 @@ def parameter_changes(dep: Any) -> list[str]:
     texts = []
     for key in dep.params:
         if key in before:
-            differences = changes.differences(key, before[key], now.get(key, changes.UNSET))
+            differences = nested.differences(key, before[key], now.get(key, nested.UNSET))
             texts += [
-                f"{name} {changes.format_value(old)} → {changes.format_value(new)}"
+                f"{name} {nested.format_value(old)} → {nested.format_value(new)}"
                 for name, old, new in differences
             ]
         else:

@@ -11,7 +11,7 @@ from pathlib import Path
 from flows.workspace import commits, git, plan, processes
 from petseg import params
 from petseg.errors import UserError
-from petseg.review import compare, markdown
+from petseg.review import compare, headline, markdown
 from petseg.training import provenance
 
 MODEL = Path("data/model/model.keras")
@@ -146,9 +146,7 @@ def describe(recipe: str, rows: Sequence[plan.Row]) -> tuple[str, str]:
     """Return a pull request's title and text: metrics, why each stage ran, where it was trained."""
     proposed = replace(commits.read(None), label="this proposal")
     review = compare.compare(commits.read("HEAD"), proposed)
-    title = f"Retrain {recipe}"
-    if (main := review.main) and main.difference:
-        title += f": test {main.title} {main.base:.4f} → {main.head:.4f}"
+    title = f"Retrain {recipe}: {headline.title(review)}"
     reasons = [
         f"- {row.stage}: {row.status}, {'; '.join(row.because)}" for row in rows if row.because
     ]

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from petseg import files, params
 from petseg.errors import UserError
 from petseg.params import Section
-from petseg.review import changes
+from petseg.review import nested
 
 FOLDER = Path("recipes")
 DEFAULTS = FOLDER / "defaults.yaml"
@@ -168,7 +168,7 @@ def edits() -> list[tuple[str, Any, Any]]:
     """Return what params.yaml has otherwise than its recipe: dotted key, the recipe's, its own."""
     recipe = compose(read(params.active_recipe()))
     own = params.read_yaml(params.FILE)
-    return changes.differences("", recipe, {key: own[key] for key in own if key != "recipe"})
+    return nested.differences("", recipe, {key: own[key] for key in own if key != "recipe"})
 
 
 def use(name: str, discard: bool = False) -> bool:
@@ -211,7 +211,7 @@ def refuse_edits(name: str) -> None:
 def described_edits() -> str:
     """Return the edits in words, such as `train.epochs 18 → 3`; empty if there are none."""
     return ", ".join(
-        f"{key} {changes.format_value(before)} → {changes.format_value(now)}"
+        f"{key} {nested.format_value(before)} → {nested.format_value(now)}"
         for key, before, now in edits()
     )
 
@@ -263,8 +263,8 @@ def overview() -> str:
     rows = []
     for name in names():
         recipe = read(name)
-        different = changes.differences("", {}, recipe.changes)
-        values = [f"{key} {changes.format_value(value)}" for key, _, value in different]
+        different = nested.differences("", {}, recipe.changes)
+        values = [f"{key} {nested.format_value(value)}" for key, _, value in different]
         rows.append(("*" if name == active else "", name, recipe.description, ", ".join(values)))
     header = ("", "recipe", "what it is", "changes of the defaults")
     table: str = tabulate(

@@ -1,33 +1,11 @@
 """The differences of two commits in parameters, data, and the stages that ran."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from petseg.data.label_edits import LabelEdit
+from petseg.review.nested import differences, mapping
 from petseg.review.results import Results
-
-UNSET = "unset"  # the value of a parameter that a commit does not have
-
-
-def differences(key: str, before: Any, after: Any) -> list[tuple[str, Any, Any]]:
-    """Return each value that differs between two nested mappings: its dotted key, old, new."""
-    types = {type(value) for value in (before, after) if value != UNSET}
-    if types == {dict}:
-        old, new = ({} if value == UNSET else value for value in (before, after))
-        return [
-            change
-            for name in dict.fromkeys([*old, *new])
-            for change in differences(
-                f"{key}.{name}".lstrip("."), old.get(name, UNSET), new.get(name, UNSET)
-            )
-        ]
-    return [] if before == after else [(key, before, after)]
-
-
-def format_value(value: Any) -> str:
-    """Return a parameter's value as params.yaml has it."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def stages_that_ran(base: Results, head: Results) -> list[tuple[str, list[str]]]:
@@ -75,9 +53,9 @@ def data_changes(base: Results, head: Results) -> list[tuple[str, str, list[str]
 
 def data_facts(side: Results) -> dict[str, Any]:
     """Return the facts of the data's source, and how many photos are not used, by reason."""
-    rejected = side.data.get("rejected", {})
-    counts = {"photos": rejected.get("photos", 0), **rejected.get("reasons", {})}
-    return {**side.data.get("source", {}), "not used": counts}
+    rejected = mapping(side.data.get("rejected"))
+    counts = {"photos": rejected.get("photos", 0), **mapping(rejected.get("reasons"))}
+    return {**mapping(side.data.get("source")), "not used": counts}
 
 
 def label_changes(

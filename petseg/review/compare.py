@@ -12,9 +12,12 @@ import numpy as np
 from petseg.evaluation import bootstrap, metrics
 from petseg.evaluation.metrics import METRICS, Direction
 from petseg.review import paired_bootstrap, results
+from petseg.review.agreement import Fault
 from petseg.review.results import Results
 
 MIN_PHOTOS = 8  # photos that a slice needs for a verdict
+MAX_FAULTS = 3  # of a commit in one sentence
+RUN_AND_COMMIT = "run `dvc repro` there and commit dvc.lock and reports/"
 
 # Student's t, 97.5 %, for 1, 2, … degrees of freedom (Fisher's table III). Above 30 degrees it is
 # nearly normal, and the last value serves.
@@ -98,6 +101,12 @@ class Review:
         return len(self.common) == len(self.base.test) == len(self.head.test)
 
     @property
+    def noise_is_outdated(self) -> bool:
+        """Whether the seed noise was measured with other code, data or parameters than base's."""
+        seeds = self.base.seeds
+        return bool(seeds) and seeds.get("trained_from") != results.trained_from(self.base.stages)
+
+    @property
     def main(self) -> MetricChange | None:
         """The IoU, or else the first metric that both have; None if they share none."""
         shared = [change for change in self.metrics if change.difference is not None]
@@ -122,14 +131,19 @@ def common_photos(base: Results, head: Results) -> tuple[str, ...]:
 
 
 def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterator[Blocker]:
-    """Yield why base and head cannot be compared."""
+    """Yield why base and head cannot be compared.
+
+    Numbers of base that are only older than its code can be: another code made them, and head's are
+    better or worse than they are.
+    """
     for side in (base, head):
         if not side.metrics:
-            yield Blocker(
-                f"{side.label} has no reports/metrics.json",
-                "run `dvc repro` there and commit `dvc.lock` and `reports/`",
-            )
-    if not (base.metrics and head.metrics):
+            yield Blocker(f"{side.label} has no reports/metrics.json", RUN_AND_COMMIT)
+    broken = tuple(fault for fault in base.faults if not fault.due)
+    for side, faults in ((base, broken), (head, head.faults)):
+        if side.metrics and faults:
+            yield faults_blocker(side, faults)
+    if broken or head.faults or not (base.metrics and head.metrics):
         return
     if base.recipe != head.recipe:
         yield Blocker(
@@ -138,8 +152,9 @@ def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterat
         )
     elif without_counts := [side.label for side in (base, head) if not side.test]:
         yield Blocker(
-            f"{' and '.join(without_counts)} has no counts by photo in reports/per_image.csv",
-            "run `dvc repro` there and commit `reports/`",
+            f"{' and '.join(without_counts)} {'has' if len(without_counts) == 1 else 'have'} no "
+            "counts by photo in reports/per_image.csv",
+            RUN_AND_COMMIT,
         )
     elif not common:
         yield Blocker(
@@ -150,6 +165,21 @@ def find_blockers(base: Results, head: Results, common: Sequence[str]) -> Iterat
             f"the test photos were measured at other sizes ({old:,} against {new:,} pixels in all)",
             "set the same `preprocess.mode` and `preprocess.image_size`",
         )
+
+
+def faults_blocker(side: Results, faults: Sequence[Fault]) -> Blocker:
+    """Return that nobody knows which code made the results of a commit, and why."""
+    return Blocker(
+        f"the results of {side.label} are not known to be of its code: {clauses(faults)}",
+        RUN_AND_COMMIT,
+    )
+
+
+def clauses(faults: Sequence[Fault]) -> str:
+    """Return the first few faults of a commit in one clause."""
+    rest = len(faults) - MAX_FAULTS
+    more = f" and {rest:,} more" if rest > 0 else ""
+    return "; ".join(fault.text for fault in faults[:MAX_FAULTS]) + more
 
 
 def pixels(side: Results, names: Sequence[str]) -> int:
@@ -268,3 +298,15 @@ def seed_noise(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
 def format_difference(value: float | None) -> str:
     """Return a difference with its sign and 4 decimals; empty if there is none."""
     return "" if value is None else f"{value:+.4f}".replace("-", "−")
+
+
+def format_metric(value: float | None) -> str:
+    """Return a metric with 4 decimals, as metrics.json has it; empty if there is none."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def format_interval(change: MetricChange) -> str:
+    """Return the interval of a difference in words; empty if there is none."""
+    if change.low is None:
+        return ""
+    return f"{format_difference(change.low)} to {format_difference(change.high)}"

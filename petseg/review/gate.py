@@ -11,7 +11,8 @@ from pydantic.dataclasses import dataclass as checked
 from petseg import params
 from petseg.errors import UserError
 from petseg.evaluation.metrics import METRICS, Direction
-from petseg.review import compare, results
+from petseg.review import compare
+from petseg.review.agreement import PARAMS
 from petseg.review.compare import Blocker, MetricChange, Review, Verdict
 
 Tolerance = Annotated[float, Field(ge=0, le=1)]  # by which a metric may get worse
@@ -77,12 +78,15 @@ def decide(review: Review) -> tuple[GateResult, str]:
     The limits are those of base, so that a change cannot loosen its own. Nor is a change blamed for
     a difference that another seed alone could make.
     """
-    tolerances = limits(f"{review.base.label}: {results.PARAMS}", review.base.params)
+    try:
+        tolerances = limits(f"{review.base.label}: {PARAMS}", review.base.params)
+    except UserError as error:
+        return GateResult.CANNOT_TELL, f"cannot tell: {error}"
     if blockers := list(find_blockers(review, tolerances)):
-        reasons = (f"{blocker.reason}: {blocker.remedy}" for blocker in blockers)
+        reasons = (f"{blocker.reason} ({blocker.remedy})" for blocker in blockers)
         return GateResult.CANNOT_TELL, f"cannot tell: {'; '.join(reasons)}"
     limited = [
-        (change, max(tolerances[change.name], change.seed_noise or 0.0))
+        (change, max(tolerances[change.name], usable_noise(review, change)))
         for change in review.metrics
         if change.name in tolerances
     ]
@@ -93,6 +97,20 @@ def decide(review: Review) -> tuple[GateResult, str]:
         return GateResult.REGRESSION, f"regression: {'; '.join(regressions)}"
     lines = (format_change(change, margin) for change, margin in limited)
     return GateResult.PASSED, f"no regression: {'; '.join(lines)}"
+
+
+def usable_noise(review: Review, change: MetricChange) -> float:
+    """Return by how much another seed alone changes a metric; 0 if base's own was not measured."""
+    return 0.0 if review.noise_is_outdated else change.seed_noise or 0.0
+
+
+def is_doubtful(review: Review, change: MetricChange, tolerances: Mapping[str, float]) -> bool:
+    """Return whether a metric is worse than its limit, unless outdated seed noise excuses it."""
+    return (
+        review.noise_is_outdated
+        and is_worse(change, tolerances[change.name])
+        and not is_worse(change, change.seed_noise or 0.0)
+    )
 
 
 def is_worse(change: MetricChange, margin: float) -> bool:
@@ -112,19 +130,22 @@ def find_blockers(review: Review, tolerances: Mapping[str, float]) -> Iterator[B
             f"params.yaml of {base.label} has no limits",
             "add a section `gate` there first",
         )
-    for side in (base, head):
-        if side.faults:
-            yield Blocker(
-                f"the results of {side.label} are not of its code: {'; '.join(side.faults[:3])}",
-                "run `dvc repro` there and commit `dvc.lock` and `reports/`",
-            )
     if review.blockers:
         return
+    if base.faults:
+        yield compare.faults_blocker(base, base.faults)
     if not review.same_test_set:
         yield Blocker(
             f"the test set changed ({len(review.common):,} photos are in both, of "
             f"{len(base.test):,} and {len(head.test):,})",
             "look at `petseg review`, and change the test set in a commit of its own",
+        )
+    limited = [change for change in review.metrics if change.name in tolerances]
+    if doubtful := [change.name for change in limited if is_doubtful(review, change, tolerances)]:
+        yield Blocker(
+            f"{', '.join(doubtful)} got worse by no more than another seed changes it, but that was "
+            f"measured with other code, data or parameters than those of {base.label}",
+            "measure it again there with `petseg seeds -n 5`",
         )
     compared = {change.name for change in review.metrics if change.low is not None}
     if missing := [name for name in tolerances if name not in compared]:

@@ -3,7 +3,7 @@
 from tabulate import tabulate
 
 from petseg import markup
-from petseg.review import sections
+from petseg.review import headline, sections
 from petseg.review.compare import Review
 from petseg.review.sections import Data, Section
 
@@ -19,7 +19,7 @@ def markdown(review: Review, lagging: bool) -> str:
         lagging: whether base has commits that head lacks.
     """
     parts = [
-        f"**{markup.escape_sentence(sections.headline(review))}**",
+        f"**{markup.escape_sentence(headline.headline(review))}**",
         *map(markup.escape_sentence, sections.remarks(review, lagging)),
     ]
     omitted = []

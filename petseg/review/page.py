@@ -4,7 +4,7 @@ from pathlib import Path
 
 from petseg import files
 from petseg.report import plots, render
-from petseg.review import sections
+from petseg.review import headline, sections
 from petseg.review.compare import Review
 
 
@@ -27,7 +27,7 @@ def write(path: Path, review: Review, lagging: bool, pictures: bytes, without: s
     ]
     html = render.render(
         "review/review.html.j2",
-        headline=sections.headline(review),
+        headline=headline.headline(review),
         remarks=sections.remarks(review, lagging),
         sections=rows,
         curves=render.trusted_svg(curves(review)),

@@ -1,7 +1,8 @@
 """The results of one commit, parsed from the files that git keeps of it.
 
 The files come from a function from path to bytes, since the same results may be read from a commit,
-the working tree or another folder. Errors name the commit.
+the working tree or another folder. A file that is not what it should be is a fault of the results, and
+what it would hold is empty.
 """
 
 import csv
@@ -10,10 +11,9 @@ import itertools
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -24,8 +24,11 @@ from petseg.data.label_edits import LabelEdit
 from petseg.errors import UserError
 from petseg.evaluation import metrics
 from petseg.params import parse_yaml
+from petseg.review import agreement
+from petseg.review.agreement import LOCK, PARAMS, PIPELINE, Fault, ReadFile
+from petseg.review.nested import get_dotted, mapping
 
-ReadFile = Callable[[str], bytes | None]  # a file's content by its path; None if there is no file
+Parsed = TypeVar("Parsed")
 # The names of columns in the commits before groups of photos had any name.
 OLD_COLUMNS = {
     "pet_as_pet": "foreground_as_foreground",
@@ -34,7 +37,6 @@ OLD_COLUMNS = {
     "background_as_pet": "background_as_foreground",
 }
 OLD_GROUPS = ("breed", "species")  # in those commits the smaller groups came first
-LOCK, PIPELINE, PARAMS = "dvc.lock", "dvc.yaml", "params.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Results:
     params: dict[str, Any]  # all of params.yaml
     stages: dict[str, Any]  # from dvc.lock
     seeds: dict[str, Any]  # repetitions of the recipe with other seeds
-    faults: tuple[str, ...]  # signs that the results are not of this commit's code and parameters
+    faults: tuple[Fault, ...]  # signs that the results are not of this commit's code and parameters
+    due: tuple[str, ...]  # the stages that would have to run again, by these faults
 
     @property
     def sections(self) -> dict[str, Any]:
@@ -85,48 +88,94 @@ class Results:
 
 
 def read(label: str, commit: str, get: ReadFile) -> Results:
-    """Return the results in the files that `get` returns.
+    """Return the results in the files that `get` returns; what is wrong with them is in `faults`."""
+    faults: list[Fault] = []
 
-    Raises:
-        UserError: a file is there, but is not what it should be; the text names it.
-    """
-    photo_rows = rows(get, label, "reports/photos.csv", "name", "split", "sha256")
-    photos = {row["name"]: (row["split"], row["sha256"]) for row in photo_rows}
-    params, lock = (yaml(get, label, path) for path in (PARAMS, LOCK))
-    group_kinds, test = test_photos(get, label, photos)
-    recipe, stages = str(params.get("recipe", "")), lock.get("stages", {})
+    def attempt(parse: Callable[[], Parsed]) -> Parsed | None:
+        """Return what is parsed; if it cannot be, add a fault and return None."""
+        try:
+            return parse()
+        except (UserError, RecursionError) as error:  # the latter by brackets without end
+            faults.append(Fault(str(error)))
+            return None
+
+    params = attempt(lambda: yaml(get, PARAMS)) or {}
+    pipeline = attempt(lambda: yaml(get, PIPELINE)) or {}
+    defined = {str(name): stage for name, stage in mapping(pipeline.get("stages")).items()}
+    stages = attempt(lambda: agreement.lock_stages(get(LOCK))) or {}
+    metrics_json = attempt(lambda: json_of(get, "reports/metrics.json")) or {}
+    photos = attempt(lambda: split_photos(get)) or {}
+    group_kinds, test = attempt(lambda: test_photos(get, photos)) or ((), {})
+    epochs = attempt(lambda: history(get)) or []
+    data = attempt(lambda: json_of(get, "reports/data.json")) or {}
+    edits = attempt(lambda: read_label_edits(get, params)) or {}
+    recipe = str(params.get("recipe", ""))
+    seeds = attempt(lambda: read_seeds(get, recipe)) or {}
+    if not faults:  # else the files that cannot be read are to be mended first
+        faults += agreement.faults(get, params, stages, defined)
     return Results(
         label=label,
         commit=commit,
-        metrics=finite_numbers(json_of(get, label, "reports/metrics.json")),
+        metrics=finite_numbers(metrics_json),
         group_kinds=group_kinds,
         test=test,
         photos=photos,
-        history=[
-            row for row in rows(get, label, "reports/history.csv", "epoch") if all_finite(row)
-        ],
-        data=json_of(get, label, "reports/data.json"),
-        label_edits=read_label_edits(get, label, params),
+        history=epochs,
+        data=data,
+        label_edits=edits,
         recipe=recipe,
         params=params,
         stages=stages,
-        seeds=json_of(get, label, seeds_path(recipe)),
-        faults=tuple(lock_mismatches(get, params, stages, yaml(get, label, PIPELINE))),
+        seeds=seeds,
+        faults=tuple(faults),
+        due=agreement.due(faults, defined),
     )
 
 
-def read_label_edits(get: ReadFile, label: str, params: dict[str, Any]) -> dict[str, LabelEdit]:
+def split_photos(get: ReadFile) -> dict[str, tuple[str, str]]:
+    """Return split and hash of the content of each photo in photos.csv by name; none without it."""
+    table = complete_rows(get, "reports/photos.csv", "name", "split", "sha256")
+    return {row["name"]: (row["split"], row["sha256"]) for row in table}
+
+
+def history(get: ReadFile) -> files.Rows:
+    """Return the rows of history.csv without those in which a number is missing."""
+    return [row for row in rows(get, "reports/history.csv", "epoch") if all_finite(row)]
+
+
+def read_label_edits(get: ReadFile, params: dict[str, Any]) -> dict[str, LabelEdit]:
     """Return the corrections of labels in the table that the parameters name; none without it."""
     table = get_dotted(params, "preprocess.labels")
     content = (
-        get(str(label_edits.locate(table, label_edits.FOLDER, label)))
+        get(str(label_edits.locate(table, label_edits.FOLDER, PARAMS)))
         if isinstance(table, str)
         else None
     )
     if content is None:
         return {}
     text = content.decode("utf-8-sig", errors="replace")
-    return {edit.name: edit for _, edit in label_edits.parse(text, f"{label}: {table}")}
+    return {edit.name: edit for _, edit in label_edits.parse(text, table)}
+
+
+def read_seeds(get: ReadFile, recipe: str) -> dict[str, Any]:
+    """Return the repetitions of a recipe with other seeds; empty without any.
+
+    Raises:
+        UserError: the file is not what `petseg seeds` writes.
+    """
+    path = seeds_path(recipe)
+    content = json_of(get, path)
+    runs = content.get("runs", [])
+    if not (isinstance(runs, list) and all(map(is_run, runs))):
+        raise UserError(f"{path} is not what `petseg seeds` writes")
+    return content
+
+
+def is_run(run: Any) -> bool:
+    """Return whether an entry of a file of seeds is a training with its numbers."""
+    return isinstance(run, dict) and all(
+        isinstance(run.get(kind), dict) for kind in ("metrics", "slices")
+    )
 
 
 def seeds_path(recipe: str) -> str:
@@ -134,27 +183,49 @@ def seeds_path(recipe: str) -> str:
     return f"reports/seeds/{recipe}.json"
 
 
-def json_of(get: ReadFile, label: str, path: str) -> dict[str, Any]:
+def json_of(get: ReadFile, path: str) -> dict[str, Any]:
     """Return a JSON file's mapping; empty without the file."""
+    content = get(path)
+    if content is None:
+        return {}
     try:
-        content = json.loads(get(path) or b"{}")
+        document = json.loads(content)
     except ValueError as error:
-        raise UserError(f"{label}: {path} is not JSON: {error}") from error
-    return content if isinstance(content, dict) else {}
+        raise UserError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path} is not a JSON object")
+    return document
 
 
-def yaml(get: ReadFile, label: str, path: str) -> dict[str, Any]:
+def yaml(get: ReadFile, path: str) -> dict[str, Any]:
     """Return a YAML file's mapping; empty without the file."""
-    return parse_yaml(get(path) or b"{}", f"{label}: {path}")
+    content = get(path)
+    try:
+        return {} if content is None else parse_yaml(content, path)
+    except ValueError as error:  # no UTF-8, or a value such as the date 2026-13-45
+        raise UserError(f"{path} is not YAML: {error}") from error
 
 
-def rows(get: ReadFile, label: str, path: str, *columns: str) -> files.Rows:
+def rows(get: ReadFile, path: str, *columns: str) -> files.Rows:
     """Return a CSV's rows; none without the file, or without these columns."""
     try:
         table = files.parse_csv((get(path) or b"").decode())
         return table if table and set(columns) <= set(table[0]) else []
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{label}: {path} is not CSV: {error}") from error
+        raise UserError(f"{path} is not CSV: {error}") from error
+
+
+def complete_rows(get: ReadFile, path: str, *columns: str) -> files.Rows:
+    """Return a CSV's rows as `rows` does.
+
+    Raises:
+        UserError: a row has more or fewer cells than the header.
+    """
+    table = rows(get, path, *columns)
+    for number, row in enumerate(table, start=1):
+        if None in row or None in row.values():
+            raise UserError(f"{path}: row {number} has more or fewer cells than the header")
+    return table
 
 
 def finite_numbers(values: dict[str, Any]) -> dict[str, float]:
@@ -175,7 +246,7 @@ def all_finite(row: dict[str, str]) -> bool:
 
 
 def test_photos(
-    get: ReadFile, label: str, photos: dict[str, tuple[str, str]]
+    get: ReadFile, photos: dict[str, tuple[str, str]]
 ) -> tuple[tuple[str, ...], dict[str, TestPhoto]]:
     """Return the kinds of groups and the test photos of per_image.csv by name.
 
@@ -185,7 +256,7 @@ def test_photos(
     path = "reports/per_image.csv"
     table = [
         {OLD_COLUMNS.get(column, column): cell for column, cell in row.items()}
-        for row in rows(get, label, path, "name")
+        for row in complete_rows(get, path, "name")
     ]
     header = list(table[0]) if table else []
     if not set(metrics.COLUMNS) <= set(header):
@@ -195,8 +266,10 @@ def test_photos(
     try:
         counts = metrics.read_counts(table).tolist()
         extras = [tuple(float(row[name]) for name in columns) for row in table]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{label}: {path} has a count that is no number: {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path} has a count that is no number: {error}") from error
+    if not np.isfinite([cell for extra in extras for cell in extra]).all():
+        raise UserError(f"{path} has a number that is not finite")
     return kinds, {
         row["name"]: TestPhoto(
             tuple(row[kind] for kind in kinds),
@@ -257,50 +330,3 @@ def trained_from(stages: dict[str, Any]) -> str:
     deps = [[dep["path"], dep.get("md5")] for dep in entry.get("deps", [])]
     text = json.dumps([deps, settings], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def lock_mismatches(
-    get: ReadFile, params: dict[str, Any], stages: dict[str, Any], pipeline: dict[str, Any]
-) -> Iterator[str]:
-    """Yield where dvc.lock does not belong to these files: code, commands, parameters, numbers.
-
-    It needs none of the data, and so it works in a clone that has none.
-    """
-    defined = pipeline.get("stages", {})
-    if stages and set(defined) != set(stages):
-        difference = ", ".join(sorted(set(defined) ^ set(stages)))
-        yield f"{PIPELINE} and {LOCK} have not the same stages ({difference})"
-    stages_by_change: defaultdict[str, list[str]] = defaultdict(list)
-    outs = [out for entry in stages.values() for out in entry.get("outs", [])]
-    for stage, entry in stages.items():
-        if stage in defined and defined[stage].get("cmd") != entry.get("cmd"):
-            yield f"the command of {stage} changed after it ran"
-        for key, before in entry.get("params", {}).get(PARAMS, {}).items():
-            if get_dotted(params, key) != before:
-                stages_by_change[key].append(stage)
-        for dep in entry.get("deps", []):
-            path = PurePosixPath(dep["path"])
-            from_stage = any(path.is_relative_to(out["path"]) for out in outs)
-            if not from_stage and differs(get(dep["path"]) or b"", dep):
-                stages_by_change[dep["path"]].append(stage)
-    for name, names in stages_by_change.items():
-        yield f"{name} changed after {', '.join(names)} ran"
-    for out in outs:
-        content = get(out["path"])
-        if content is not None and differs(content, out):
-            yield f"{out['path']} is not what {LOCK} says"
-
-
-def differs(content: bytes, entry: dict[str, Any]) -> bool:
-    """Return whether a file has other content than an entry of dvc.lock names; False for a folder."""
-    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    expected = str(entry.get("md5", digest))
-    return expected != digest and not expected.endswith(".dir")
-
-
-def get_dotted(document: dict[str, Any], key: str) -> Any:
-    """Return a value by its dotted key; None if there is none."""
-    value: Any = document
-    for step in key.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return value

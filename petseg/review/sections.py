@@ -6,19 +6,23 @@ from typing import Any
 
 from petseg.data.label_edits import Action, LabelEdit
 from petseg.evaluation import bootstrap
-from petseg.review import changes, results
+from petseg.review import changes, nested
 from petseg.review.compare import (
     MetricChange,
     PhotoRegression,
     Review,
     Verdict,
+    clauses,
     format_difference,
+    format_interval,
+    format_metric,
 )
+from petseg.review.headline import MAX_NAMES, has_same_counts
+from petseg.review.results import Results
 
 MAX_ROWS = 30  # of a table whose length depends on what a user changes
 MAX_PHOTOS = 10  # that got worse
 MAX_SUBGROUPS = 8  # beside those with a clear change
-MAX_NAMES = 5  # of photos or files as examples in one cell or sentence
 BARS = "▁▂▃▄▅▆▇█"
 CURVE_POINTS = 24  # bars of a curve
 CURVES = ("loss", "val_loss", "val_accuracy", "val_iou")
@@ -43,31 +47,6 @@ class Section:
     note: str = ""
 
 
-def headline(review: Review) -> str:
-    """Return the verdict in one sentence."""
-    if review.blockers:
-        return f"No verdict: {'; '.join(blocker.reason for blocker in review.blockers)}."
-    change = review.main
-    if change is None:
-        return "No verdict: no metric is in both."
-    values = f"test {change.title} {format_metric(change.base)} → {format_metric(change.head)}"
-    if has_same_counts(review):
-        return f"No change: every test photo has the same counts, {values}."
-    interval = f"{format_difference(change.difference)}, 95 % interval {format_interval(change)}"
-    worse = [row.name for row in review.slices if row.verdict is Verdict.WORSE]
-    worse_slices = f"; clearly worse: {', '.join(worse[:MAX_NAMES])}" if worse else ""
-    verdict = (change.verdict or "no verdict").capitalize()
-    photos = f"over {len(review.common):,} photos"
-    return f"{verdict}: {values} ({interval} {photos}){worse_slices}."
-
-
-def has_same_counts(review: Review) -> bool:
-    """Return whether head's masks have the same counts as base's on every test photo."""
-    return review.same_test_set and all(
-        review.base.test[name].counts == review.head.test[name].counts for name in review.common
-    )
-
-
 def remarks(review: Review, lagging: bool) -> list[str]:
     """Return the sentences without which the verdict could be misunderstood.
 
@@ -83,7 +62,11 @@ def remarks(review: Review, lagging: bool) -> list[str]:
             f"{base.label} has commits that head lacks: their effect is in the differences, too. "
             f"`petseg review $(git merge-base BASE HEAD)` leaves it out."
         )
-    sentences += [stale_note(side) for side in (base, head) if side.faults]
+    if not review.blockers and base.faults:
+        sentences.append(
+            f"The numbers of {base.label} are older than its code: {clauses(base.faults)}. Compared "
+            "are these numbers."
+        )
     if not review.blockers and not review.same_test_set:
         sentences.append(
             f"The test set changed: compared are the {len(review.common):,} photos in both, of "
@@ -94,23 +77,13 @@ def remarks(review: Review, lagging: bool) -> list[str]:
     return sentences
 
 
-def stale_note(side: results.Results) -> str:
-    """Return that a commit's results do not belong to its code, and why."""
-    rest = len(side.faults) - MAX_NAMES
-    more = f" and {rest} more" if rest > 0 else ""
-    return (
-        f"The results of {side.label} are not of its code: "
-        f"{'; '.join(side.faults[:MAX_NAMES])}{more}. `dvc repro` computes them again."
-    )
-
-
 def interval_note(review: Review) -> str:
     """Return what the intervals cover, and how much another seed changes."""
     text = (
         f"The intervals are over photos (paired bootstrap, {bootstrap.RESAMPLES:,} resamples), "
         "with one training each. "
     )
-    seeds, main = review.base.seeds, review.main
+    main = review.main
     if main is None or main.seed_noise is None:
         return text + (
             "By how much another seed changes the metrics was not measured on base, and it can be "
@@ -118,10 +91,10 @@ def interval_note(review: Review) -> str:
         )
     text += (
         f"Two trainings that differ only in the seed differ by up to {main.seed_noise:.4f} in "
-        f"{main.title} in 19 of 20 cases (measured on {len(seeds['runs'])} seeds): a change is "
+        f"{main.title} in 19 of 20 cases (measured on {len(review.base.seeds['runs'])} seeds): a change is "
         "clear if its interval lies beyond that."
     )
-    if seeds.get("trained_from") != results.trained_from(review.base.stages):
+    if review.noise_is_outdated:
         text += (
             " That was measured with other code, data or parameters than base's: "
             "`petseg seeds -n 5` measures it again."
@@ -129,7 +102,7 @@ def interval_note(review: Review) -> str:
     return text
 
 
-def commit_label(side: results.Results) -> str:
+def commit_label(side: Results) -> str:
     """Return the name of a commit for people: its label, hash and recipe."""
     is_hash = side.commit and side.commit.startswith(side.label)
     name = side.commit[:7] if is_hash else side.label
@@ -243,13 +216,13 @@ def sparkline(values: Sequence[float], low: float, high: float) -> Data:
 def parameters_section(review: Review) -> Section:
     """Return the changed parameters of the recipe, and the changed limits of the gate."""
     base, head = review.base, review.head
-    changed = changes.differences("", base.sections, head.sections)
-    gates = [side.params.get("gate", changes.UNSET) for side in (base, head)]
-    changed += changes.differences("gate", *gates)
+    changed = nested.differences("", base.sections, head.sections)
+    gates = [side.params.get("gate", nested.UNSET) for side in (base, head)]
+    changed += nested.differences("gate", *gates)
     if base.recipe != head.recipe:
         changed = [("recipe", base.recipe, head.recipe), *changed]
     rows = [
-        (Data(key), Data(changes.format_value(old)), Data(changes.format_value(new)))
+        (Data(key), Data(nested.format_value(old)), Data(nested.format_value(new)))
         for key, old, new in changed
     ]
     gate_changed = any(key.startswith("gate") for key, _, _ in changed)
@@ -312,15 +285,3 @@ def section_of_columns(title: str, columns: dict[str, list[Any]], note: str = ""
     """Return a section of the columns that are not empty."""
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     return Section(title, tuple(filled), list(zip(*filled.values(), strict=True)), note)
-
-
-def format_metric(value: float | None) -> str:
-    """Return a metric with 4 decimals, as metrics.json has it; empty if there is none."""
-    return "" if value is None else f"{value:.4f}"
-
-
-def format_interval(change: MetricChange) -> str:
-    """Return the interval of a difference in words; empty if there is none."""
-    if change.low is None:
-        return ""
-    return f"{format_difference(change.low)} to {format_difference(change.high)}"

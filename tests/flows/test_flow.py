@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from petseg.review.compare import Verdict
 from tests.conftest import replace, run_in
 from tests.flows.prefect_server import Server, free_port, wait_until
 
@@ -100,8 +101,12 @@ def test_the_whole_pipeline_is_a_task_per_stage_with_logs_and_artifacts(
     now = json.loads(Path("reports/metrics.json").read_text())
     before = json.loads(run_in(repo, "git", "show", "HEAD:reports/metrics.json"))
     assert metrics["dice"]["now"] == now["dice"]
-    assert metrics["dice"]["difference"] == f"{now['dice'] - before['dice']:+.4f}"
-    assert metrics["official_data"]["difference"] == ""
+    assert metrics["dice"]["last commit"] == before["dice"]
+    difference = float(metrics["dice"]["difference"].replace("−", "-"))
+    assert difference == pytest.approx(now["dice"] - before["dice"], abs=2e-4)
+    assert metrics["dice"]["verdict"] in list(Verdict)
+    review = run_in(repo, "petseg", "review", "HEAD")
+    assert f"**{artifacts['metrics']['description']}**" in review
     assert artifacts["curves"]["data"].startswith("data:image/svg+xml;base64,")
     assert artifacts["worst-photos"]["data"].startswith("data:image/png;base64,")
     assert str(repo / "reports/report.html") in artifacts["report"]["data"]

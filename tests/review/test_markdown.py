@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from petseg import markup
 from petseg.review import compare, markdown, sections
+from petseg.review.agreement import Fault
 from petseg.review.results import Results
 from tests.review.test_review import BASE, FEW_MISSED, MORE_MISSED, Six, photos, result, seeds
 
@@ -52,7 +53,8 @@ def test_a_fall_has_its_interval_its_photos_and_its_slices() -> None:
 
 def test_a_measured_seed_noise_is_stated_and_that_of_another_training_is_marked() -> None:
     text = comment(
-        replace(BASE, seeds=seeds(0.94, 0.95, 0.96)), result("head", photos(MORE_MISSED))
+        replace(BASE, seeds=seeds(0.94, 0.95, 0.96, trained_from="another")),
+        result("head", photos(MORE_MISSED)),
     )
     assert "differ by up to 0.0609 in IoU in 19 of 20 cases (measured on 3 seeds)" in text
     assert "measured with other code, data or parameters than base" in text
@@ -112,7 +114,7 @@ def test_a_cell_of_the_model_card_with_a_name_from_data_is_one_cell_of_text(name
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_sentence_with_a_text_from_a_commit_does_nothing_with_it(name: str) -> None:
-    stale = replace(BASE, label="head", faults=(f"{name} changed after train ran",))
+    stale = replace(BASE, label="head", faults=(Fault(f"{name} changed after train ran"),))
     html = GITHUB.render(comment(BASE, stale))
     assert set(re.findall(r"<(\w+)", html)) <= {"p", "strong", "code"}
     assert html.count("<code>") == 1  # that of the project's own command
@@ -130,7 +132,7 @@ def test_the_comment_stays_short_whatever_the_size_of_the_change() -> None:
     stages = {
         f"{markup_text}{n}": {"deps": [{"path": markup_text * 9, "md5": "1"}]} for n in range(500)
     }
-    faults = tuple(f"{markup_text * 9}{n}" for n in range(5000))
+    faults = tuple(Fault(f"{markup_text * 9}{n}") for n in range(5000))
     text = comment(base, replace(head, params=params, stages=stages, faults=faults))
     assert len(text) < markdown.MAX_COMMENT
 

@@ -11,9 +11,11 @@ import pytest
 from petseg.errors import UserError
 from petseg.evaluation import metrics
 from petseg.evaluation.metrics import Direction
-from petseg.review import changes, compare, gate, results
+from petseg.review import changes, compare, gate, headline, nested, results, sections
+from petseg.review.agreement import Fault
 from petseg.review.compare import Verdict
 from petseg.review.gate import GateResult
+from petseg.review.headline import Outcome
 from petseg.review.results import Results
 
 GATE = {"iou": 0.01}
@@ -41,6 +43,7 @@ def result(label: str, photos: dict[str, Six], **other: Any) -> Results:
         "stages": {},
         "seeds": {},
         "faults": (),
+        "due": (),
     }
     return Results(label=label, **facts | other)
 
@@ -58,9 +61,13 @@ MORE_MISSED = [count + 10 + number % 3 for number, count in enumerate(FEW_MISSED
 BASE = result("base", photos(FEW_MISSED))
 
 
-def seeds(*values: float) -> dict[str, Any]:
+OWN = results.trained_from({})  # what results without stages were trained from
+
+
+def seeds(*values: float, trained_from: str = OWN) -> dict[str, Any]:
+    """Return trainings with these IoUs; by default of the code, data and parameters of `result`."""
     runs = [{"seed": n, "metrics": {"iou": value}, "slices": {}} for n, value in enumerate(values)]
-    return {"runs": runs, "trained_from": "x"}
+    return {"runs": runs, "trained_from": trained_from}
 
 
 def test_equal_results_are_no_change_and_pass() -> None:
@@ -188,6 +195,21 @@ def test_a_fall_within_the_noise_of_the_seed_is_neither_worse_nor_a_regression()
     assert gate.decide(review)[0] == GateResult.PASSED
 
 
+def test_outdated_noise_of_the_seed_excuses_no_fall() -> None:
+    # By three seeds 4.303 · √2 · 0.05 = 0.30 is noise; but these were of another training.
+    noisy = replace(BASE, seeds=seeds(0.85, 0.95, 0.9, trained_from="another"))
+    decision, reason = gate.decide(compare.compare(noisy, result("head", photos(MORE_MISSED))))
+    assert decision == GateResult.CANNOT_TELL
+    assert "iou got worse by no more than another seed changes it, but that was measured" in reason
+    assert "`petseg seeds -n 5`" in reason
+    # A fall within the tolerance needs no excuse, and one beyond the noise has none.
+    assert gate.decide(compare.compare(noisy, replace(BASE, label="head")))[0] == GateResult.PASSED
+    small = replace(noisy, seeds=seeds(0.949, 0.95, 0.951, trained_from="another"))
+    decision, reason = gate.decide(compare.compare(small, result("head", photos(MORE_MISSED))))
+    assert decision == GateResult.REGRESSION
+    assert "may lose 0.0100" in reason
+
+
 def test_one_broken_breed_is_named_and_the_others_are_not() -> None:
     breeds = {f"breed {n}": photos(FEW_MISSED, f"breed {n}") for n in range(5)}
     broken = breeds | {"breed 3": photos(MORE_MISSED, "breed 3")}
@@ -268,10 +290,55 @@ def test_a_renamed_metric_is_on_one_side_and_the_gate_cannot_tell() -> None:
     assert "iou cannot be compared" in reason
 
 
+def test_a_head_that_has_not_run_is_headed_so_with_what_is_due() -> None:
+    faults = (Fault("train.epochs changed after train, report ran", ("train", "report")),)
+    head = replace(BASE, label="head", faults=faults, due=("train", "export", "report"))
+    review = compare.compare(BASE, head)
+    assert headline.outcome(review) is Outcome.NOT_RUN
+    assert headline.headline(review) == (
+        "Not run: train.epochs changed after train, report ran. Due: train, export, report."
+    )
+    assert headline.title(review) == "not run"
+    assert gate.decide(review)[0] == GateResult.CANNOT_TELL
+
+
+def test_a_base_older_than_its_code_is_compared_and_the_gate_cannot_tell() -> None:
+    fault = Fault("train.py changed after train ran", ("train",))
+    base = replace(BASE, faults=(fault,), due=("train",))
+    review = compare.compare(base, result("head", photos(MORE_MISSED)))
+    assert headline.outcome(review) is Outcome.WORSE
+    notes = " ".join(sections.remarks(review, lagging=False))
+    assert "The numbers of base are older than its code: train.py changed after train ran." in notes
+    assert gate.decide(review)[0] == GateResult.CANNOT_TELL
+
+
+def test_a_base_whose_numbers_may_be_of_anything_is_not_compared() -> None:
+    base = replace(BASE, faults=(Fault("dvc.lock is missing"),))
+    review = compare.compare(base, replace(BASE, label="head"))
+    assert headline.headline(review) == (
+        "No verdict: the results of base are not known to be of its code: dvc.lock is missing."
+    )
+    assert gate.decide(review)[0] == GateResult.CANNOT_TELL
+
+
+def test_headline_and_title_agree() -> None:
+    cases = {
+        "no change, test IoU 0.9500": replace(BASE, label="head"),
+        "test IoU 0.9500 → 0.8400, worse": result("head", photos(MORE_MISSED)),
+        "no verdict": result("head", photos(MORE_MISSED, "other")),
+    }
+    for title, head in cases.items():
+        review = compare.compare(BASE, head)
+        assert headline.title(review) == title
+        outcome = headline.outcome(review)
+        assert outcome in title
+        assert headline.headline(review).lower().startswith(f"{outcome}: ")
+
+
 def test_without_limits_or_with_stale_results_the_gate_cannot_tell() -> None:
     head = result("head", photos(FEW_MISSED))
     assert "has no limits" in gate.decide(compare.compare(replace(BASE, params={}), head))[1]
-    stale = replace(head, faults=("stages/train.py changed after train ran",))
+    stale = replace(head, faults=(Fault("stages/train.py changed after train ran"),))
     decision, reason = gate.decide(compare.compare(BASE, stale))
     assert decision == GateResult.CANNOT_TELL
     assert "stages/train.py changed after train ran" in reason
@@ -296,6 +363,10 @@ def test_a_wrong_limit_is_named_with_what_is_allowed(limit: Any, words: str) -> 
     with pytest.raises(UserError) as raised:
         gate.limits("main: params.yaml", {"gate": {"iou": limit}})
     assert words in str(raised.value)
+    wrong = replace(BASE, params={"gate": {"iou": limit}})
+    decision, reason = gate.decide(compare.compare(wrong, replace(BASE, label="head")))
+    assert decision == GateResult.CANNOT_TELL
+    assert words in reason
 
 
 def test_the_older_gate_with_directions_reads_as_the_same_tolerances() -> None:
@@ -344,9 +415,9 @@ def test_a_rise_of_the_brier_score_is_a_regression() -> None:
 def test_differences_are_by_dotted_key_also_in_a_new_section() -> None:
     before = {"train": {"epochs": 1, "seed": 7}}
     now = {"train": {"epochs": 2, "seed": 7}, "own": {"a": 1}}
-    assert changes.differences("", before, now) == [
+    assert nested.differences("", before, now) == [
         ("train.epochs", 1, 2),
-        ("own.a", changes.UNSET, 1),
+        ("own.a", nested.UNSET, 1),
     ]
 
 
