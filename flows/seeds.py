@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from flows.workspace import commits, lock, plan, processes
 from petseg import files, params, progress
 from petseg.errors import UserError
 from petseg.evaluation import metrics
-from petseg.review import results
+from petseg.review import paired_bootstrap, results
 from petseg.review.results import Results
 
 LOG = processes.LOGS / "seeds.log"
@@ -112,7 +113,18 @@ def train_with_seed(current: Results, seed: int, follow: Callable[[str], None]) 
         run_stage(folder, follow, "export", arrays, "model", "export", "predictions")
         folders = ("model", "export", "predictions", "reports")
         run_stage(folder, follow, "evaluate", raw, arrays, *folders)
-        return as_run(seed, results.read(f"seed {seed}", "", commits.files_below(folder)))
+        measured = results.read(f"seed {seed}", "", commits.files_below(folder))
+        return as_run(seed, measured) | {"photo_deviation": photo_deviation(current, measured)}
+
+
+def photo_deviation(first: Results, measured: Results) -> dict[str, float]:
+    """Return by how much each metric's difference of two trainings varies over other photos.
+
+    It is the standard deviation that the paired bootstrap has; `petseg power` plans with it.
+    """
+    sides = results.common_measurements(first, measured, measured.test)
+    samples = paired_bootstrap.differences(*sides)
+    return {name: round(float(np.std(column)), 6) for name, column in samples.items()}
 
 
 def run_stage(folder: Path, follow: Callable[[str], None], stage: str, *arguments: str) -> None:

@@ -254,7 +254,17 @@ def test_seeds_are_measured_saved_and_continued(reviewed: Path, tmp_path: Path) 
     assert files.read_json(path)["runs"][:2] == first["runs"]
     run_in(copy, "git", "add", ".")
     run_in(copy, "git", "commit", "-qm", "seeds")
-    assert "(measured on 3 seeds)" in run_in(copy, "petseg", "review", "HEAD", "better")
+    assert "other seeds alone change IoU by" in run_in(copy, "petseg", "review", "HEAD", "better")
+    assert "photo_deviation" not in first["runs"][0]
+    assert first["runs"][1]["photo_deviation"]["brier"] > 0
+    for base in ((), ("broken",)):
+        plan = run_in(copy, "petseg", "power", *base, "--difference", "0.02").splitlines()
+        assert plan[0].startswith("80 test photos: over other photos the difference of two models")
+        assert plan[1].startswith("3 trainings: with another seed IoU varies by 0.")
+        assert [int(line.split()[0]) for line in plan[5:]] == [1, 2, 3, 5, 10, 20, 40]
+    assert float(plan[5].split()[1]) > 0
+    assert "name another commit" in run_in(copy, "petseg", "power", "HEAD", fails=True)
+    assert "allowed: above 0" in run_in(copy, "petseg", "power", "--difference", "2", fails=True)
     before = path.read_bytes()
     assert interrupted(copy, "petseg", "seeds", "-n", "9") == 130
     assert path.read_bytes() == before

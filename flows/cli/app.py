@@ -78,6 +78,10 @@ COMMANDS = {
             petseg gate main                      # exit code 0, 3 or 4
             petseg gate main HEAD                 # main against the last commit
             """,
+        "flows.cli.review:power": """
+            petseg power                          # what difference photos can tell
+            petseg power main --difference 0.002  # by main's model and this one
+            """,
         "flows.cli.review:seeds": """
             petseg seeds -n 5                     # how far a new seed moves the metrics
             """,

@@ -1,4 +1,4 @@
-"""The commands that judge a change: review, gate, seeds."""
+"""The commands that judge a change: review, gate, power, seeds."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from petseg.review.compare import Review
 
+DIFFERENCE = 0.005  # that `petseg power` plans for where the gate has no limit
 Base = Annotated[str, Parameter(help="The commit, branch or tag to compare with.")]
 Head = Annotated[
     str | None,
@@ -52,6 +53,33 @@ def gate(base: Base, head: Head = None, /) -> int:
         code, reason = gate.GateResult.CANNOT_TELL, f"cannot tell: {error}"
     print(reason)
     return code
+
+
+def power(
+    base: Annotated[
+        str | None, Parameter(help="Compare its model with head's, to see how two models vary.")
+    ] = None,
+    head: Head = None,
+    /,
+    *,
+    difference: Annotated[
+        float | None,
+        Parameter(help="The difference in IoU to be told (default: the gate's limit)."),
+    ] = None,
+) -> None:
+    """Say what difference the test photos can tell, and how many would tell a smaller one."""
+    from flows.workspace import commits
+    from petseg.errors import UserError
+    from petseg.review import gate, power
+
+    side = commits.read(head)
+    limit = gate.limits(f"{side.label}: params.yaml", side.params).get("iou", DIFFERENCE)
+    wanted = limit if difference is None else difference
+    if not 0 < wanted <= 1:
+        raise UserError(f"--difference is {wanted:g}; allowed: above 0 and at most 1")
+    test = power.of_results(side, commits.read(base) if base else None)
+    print(power.summary(test))
+    print(power.plan(test, wanted))
 
 
 def compare_commits(base: str, head: str | None) -> "tuple[Review, bool]":

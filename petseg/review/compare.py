@@ -1,31 +1,24 @@
 """Compare the results of two commits: which metrics changed, and whether by more than chance."""
 
 import math
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from petseg.evaluation import bootstrap, metrics
 from petseg.evaluation.metrics import METRICS, Direction
-from petseg.review import paired_bootstrap, results
+from petseg.review import paired_bootstrap, results, seed_noise
 from petseg.review.agreement import Fault
 from petseg.review.results import Results
+from petseg.review.seed_noise import Spread
+
+Spreads = dict[str, Spread]  # by metric or slice
 
 MIN_PHOTOS = 8  # photos that a slice needs for a verdict
 MAX_FAULTS = 3  # of a commit in one sentence
 RUN_AND_COMMIT = "run `dvc repro` there and commit dvc.lock and reports/"
-
-# Student's t, 97.5 %, for 1, 2, … degrees of freedom (Fisher's table III). Above 30 degrees it is
-# nearly normal, and the last value serves.
-STUDENT = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
 
 
 class Verdict(StrEnum):
@@ -55,9 +48,10 @@ class MetricChange:
     name: str  # the metric's key, or the slice
     base: float | None
     head: float | None
-    low: float | None = None  # of the 95 % interval of head - base over photos
+    low: float | None = None  # of the 95 % interval of head - base over photos and seeds
     high: float | None = None
-    seed_noise: float | None = None  # by which trainings with other seeds differ in 19 of 20 cases
+    by_photos: tuple[float, float] | None = None  # the interval over photos alone
+    seed_noise: float = 0.0  # how far other seeds alone take the difference; 0 if not known
     verdict: Verdict | None = None
     photos: int = 0  # on which it was measured
 
@@ -98,13 +92,18 @@ class Review:
     @property
     def same_test_set(self) -> bool:
         """Whether base and head were tested on the same photos."""
-        return len(self.common) == len(self.base.test) == len(self.head.test)
+        return tests_all(self.base, self.head, self.common)
+
+    @property
+    def compares_means(self) -> bool:
+        """Whether base and head are the means of several trainings each."""
+        return has_own_means(self.base, self.head, self.common)
 
     @property
     def noise_is_outdated(self) -> bool:
         """Whether the seed noise was measured with other code, data or parameters than base's."""
-        seeds = self.base.seeds
-        return bool(seeds) and seeds.get("trained_from") != results.trained_from(self.base.stages)
+        are_own = self.base.seeds_are_its_own or self.head.seeds_are_its_own
+        return bool(self.base.seeds) and not are_own
 
     @property
     def main(self) -> MetricChange | None:
@@ -201,23 +200,21 @@ def metric_changes(base: Results, head: Results, common: Sequence[str]) -> tuple
     A metric that is known for all photos of each side alone, such as the calibration error, is left
     out if these are not the same photos: their difference would be that of the photos.
     """
-    same_photos = len(common) == len(base.test) == len(head.test)
     before, after = results.common_measurements(base, head, common)
     old, new = metrics.from_photos(before), metrics.from_photos(after)
     samples = paired_bootstrap.differences(before, after)
-    noise = seed_noise(base.seeds, "metrics")
+    spreads = seed_spreads(base, head, common, "metrics")
     changes = []
     for change in side_by_side(base, head):
         name = change.name
         if name not in samples or change.difference is None:
-            if same_photos or change.difference is None:
+            if tests_all(base, head, common) or change.difference is None:
                 changes.append(change)
             continue
-        low, high = bootstrap.interval(samples[name])
-        margin = noise.get(name)
-        verdict = judge_interval(low, high, margin or 0.0, METRICS[name].direction)
-        numbers = (old[name], new[name], low, high, margin)
-        changes.append(MetricChange(name, *numbers, verdict, len(common)))
+        ends = bootstrap.interval(samples[name])
+        direction = METRICS[name].direction
+        sides = replace(change, base=old[name], head=new[name], photos=len(common))
+        changes.append(judged(sides, ends, spreads, bootstrap.CONFIDENCE, direction))
     return tuple(changes)
 
 
@@ -229,22 +226,98 @@ def slice_changes(base: Results, head: Results, common: Sequence[str]) -> tuple[
         for key, photos in results.slices(head).items()
         if (names := [name for name in photos if name in common_names])
     }
-    judged = sum(len(names) >= MIN_PHOTOS for names in members.values())
-    noise = seed_noise(base.seeds, "slices")
+    compared = sum(len(names) >= MIN_PHOTOS for names in members.values())
+    spreads = seed_spreads(base, head, common, "slices")
     changes = []
     for seed, (key, names) in enumerate(members.items(), start=bootstrap.SEED + 1):
         old, new = results.counts_of(base, names), results.counts_of(head, names)
         ious = metrics.dataset_iou(old), metrics.dataset_iou(new)
         low = high = math.inf
         if len(names) >= MIN_PHOTOS:
-            low, high = paired_bootstrap.iou_interval(old, new, judged, seed)
+            low, high = paired_bootstrap.iou_interval(old, new, compared, seed)
+        sides = MetricChange(key, *ious, photos=len(names))
         if math.isinf(low):
-            changes.append(MetricChange(key, *ious, verdict=Verdict.FEW_PHOTOS, photos=len(names)))
+            changes.append(replace(sides, verdict=Verdict.FEW_PHOTOS))
             continue
-        margin = noise.get(key)
-        verdict = judge_interval(low, high, margin or 0.0)
-        changes.append(MetricChange(key, *ious, low, high, margin, verdict, len(names)))
+        confidence = bootstrap.CONFIDENCE ** (1 / compared)  # Šidák, as in iou_interval
+        changes.append(judged(sides, (low, high), spreads, confidence, Direction.HIGHER))
     return tuple(sorted(changes, key=lambda change: -abs(change.difference or 0)))
+
+
+def judged(
+    sides: MetricChange,
+    by_photos: tuple[float, float],
+    spreads: tuple[Spreads, Spreads],
+    confidence: float,
+    direction: Direction,
+) -> MetricChange:
+    """Return a metric with its interval over photos and seeds, and the verdict on it.
+
+    If both sides were repeated with several seeds, base and head become the means of these.
+
+    Args:
+        sides: the metric of the two trainings that were measured by photo.
+        by_photos: the interval of their difference over photos.
+        spreads: the metrics of base and of head over seeds.
+        confidence: of the interval over seeds.
+        direction: whether more is better.
+    """
+    assert sides.difference is not None
+    base, head = (side.get(sides.name) for side in spreads)
+    noise = seed_noise.reach(base, head, confidence)
+    difference = sides.difference
+    if base and head:
+        sides = replace(sides, base=base.mean, head=head.mean)
+    low, high = seed_noise.widen(by_photos, difference, noise, sides.difference or 0.0)
+    shift = (sides.difference or 0.0) - difference
+    photo_ends = by_photos[0] + shift, by_photos[1] + shift
+    verdict = judge_interval(low, high, 0.0, direction)
+    return replace(
+        sides, low=low, high=high, by_photos=photo_ends, seed_noise=noise, verdict=verdict
+    )
+
+
+def seed_spreads(
+    base: Results, head: Results, common: Sequence[str], kind: str
+) -> tuple[Spreads, Spreads]:
+    """Return the metrics or slices of base and of head over seeds; with both, means are compared.
+
+    A side's repetitions are of use if they are of its own training. If neither's are, those of base
+    serve for want of better ones. There is no noise between two measurements of one model.
+    """
+    if is_same_model(base, head) or same_counts(base, head, common):
+        return {}, {}
+    own = [side.seeds if side.seeds_are_its_own else {} for side in (base, head)]
+    if not any(own):
+        own[0] = base.seeds
+    elif not has_own_means(base, head, common) and all(own):
+        own[1] = {}
+    before, after = (seed_noise.spreads(seeds, kind) for seeds in own)
+    return before, after
+
+
+def has_own_means(base: Results, head: Results, common: Sequence[str]) -> bool:
+    """Return whether both sides were repeated with several seeds and tested on the same photos."""
+    return tests_all(base, head, common) and all(
+        side.seeds_are_its_own and len(side.seeds["runs"]) > 1 for side in (base, head)
+    )
+
+
+def is_same_model(base: Results, head: Results) -> bool:
+    """Return whether the model of both came from one training, by their dvc.lock."""
+    return bool(base.stages.get("train")) and base.stages["train"] == head.stages.get("train")
+
+
+def tests_all(base: Results, head: Results, common: Sequence[str]) -> bool:
+    """Return whether the test photos of both are those in common."""
+    return len(common) == len(base.test) == len(head.test)
+
+
+def same_counts(base: Results, head: Results, common: Sequence[str]) -> bool:
+    """Return whether the masks of both have the same counts on every test photo."""
+    return tests_all(base, head, common) and all(
+        base.test[name].counts == head.test[name].counts for name in common
+    )
 
 
 def photo_regressions(
@@ -275,24 +348,6 @@ def judge_interval(
     if low > margin:
         return Verdict.BETTER
     return Verdict.WORSE if high < -margin else Verdict.UNCLEAR
-
-
-def seed_noise(seeds: Mapping[str, Any], kind: str) -> dict[str, float]:
-    """Return by how much two trainings with other seeds differ in 19 of 20 cases, by name.
-
-    With s, the standard deviation over n seeds, the difference of two trainings spreads by
-    √2·s; Student's t for n − 1 degrees of freedom allows for s being an estimate.
-
-    Args:
-        seeds: a file that `petseg seeds` wrote; empty where nothing was measured.
-        kind: metrics or slices.
-    """
-    runs = [results.finite_numbers(run.get(kind, {})) for run in seeds.get("runs", [])]
-    if len(runs) < 2:
-        return {}
-    student = STUDENT[min(len(runs) - 1, len(STUDENT)) - 1]
-    shared = set.intersection(*(set(run) for run in runs))
-    return {name: student * 2**0.5 * statistics.stdev(run[name] for run in runs) for name in shared}
 
 
 def format_difference(value: float | None) -> str:

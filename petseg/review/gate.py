@@ -85,40 +85,39 @@ def decide(review: Review) -> tuple[GateResult, str]:
     if blockers := list(find_blockers(review, tolerances)):
         reasons = (f"{blocker.reason} ({blocker.remedy})" for blocker in blockers)
         return GateResult.CANNOT_TELL, f"cannot tell: {'; '.join(reasons)}"
-    limited = [
-        (change, max(tolerances[change.name], usable_noise(review, change)))
-        for change in review.metrics
-        if change.name in tolerances
-    ]
-    regressions = [
-        format_change(change, margin) for change, margin in limited if is_worse(change, margin)
-    ]
-    if regressions:
-        return GateResult.REGRESSION, f"regression: {'; '.join(regressions)}"
-    lines = (format_change(change, margin) for change, margin in limited)
-    return GateResult.PASSED, f"no regression: {'; '.join(lines)}"
+    limited = [change for change in review.metrics if change.name in tolerances]
+    ends = {change.name: interval(review, change) for change in limited}
+    texts = {
+        change.name: format_change(change, *ends[change.name], tolerances[change.name])
+        for change in limited
+    }
+    if worse := [name for name in texts if is_worse(name, *ends[name], tolerances[name])]:
+        return GateResult.REGRESSION, f"regression: {'; '.join(texts[name] for name in worse)}"
+    return GateResult.PASSED, f"no regression: {'; '.join(texts.values())}"
 
 
-def usable_noise(review: Review, change: MetricChange) -> float:
-    """Return by how much another seed alone changes a metric; 0 if base's own was not measured."""
-    return 0.0 if review.noise_is_outdated else change.seed_noise or 0.0
+def interval(review: Review, change: MetricChange) -> tuple[float, float]:
+    """Return the interval that counts: over photos and seeds, or over photos if seeds are outdated."""
+    if review.noise_is_outdated and change.by_photos:
+        return change.by_photos
+    assert change.low is not None
+    assert change.high is not None
+    return change.low, change.high
 
 
-def is_doubtful(review: Review, change: MetricChange, tolerances: Mapping[str, float]) -> bool:
+def is_worse(name: str, low: float, high: float, tolerance: float) -> bool:
+    """Return whether all of a metric's interval lies on the worse side of its tolerance."""
+    direction = METRICS[name].direction
+    return compare.judge_interval(low, high, tolerance, direction) is Verdict.WORSE
+
+
+def is_doubtful(review: Review, change: MetricChange, tolerance: float) -> bool:
     """Return whether a metric is worse than its limit, unless outdated seed noise excuses it."""
-    return (
-        review.noise_is_outdated
-        and is_worse(change, tolerances[change.name])
-        and not is_worse(change, change.seed_noise or 0.0)
-    )
-
-
-def is_worse(change: MetricChange, margin: float) -> bool:
-    """Return whether all of the interval lies on the worse side of the margin."""
-    if change.low is None or change.high is None:
+    if not review.noise_is_outdated or change.low is None or change.high is None:
         return False
-    direction = METRICS[change.name].direction
-    return compare.judge_interval(change.low, change.high, margin, direction) is Verdict.WORSE
+    return is_worse(change.name, *interval(review, change), tolerance) and not is_worse(
+        change.name, change.low, change.high, tolerance
+    )
 
 
 def find_blockers(review: Review, tolerances: Mapping[str, float]) -> Iterator[Blocker]:
@@ -140,8 +139,12 @@ def find_blockers(review: Review, tolerances: Mapping[str, float]) -> Iterator[B
             f"{len(base.test):,} and {len(head.test):,})",
             "look at `petseg review`, and change the test set in a commit of its own",
         )
-    limited = [change for change in review.metrics if change.name in tolerances]
-    if doubtful := [change.name for change in limited if is_doubtful(review, change, tolerances)]:
+    doubtful = [
+        change.name
+        for change in review.metrics
+        if change.name in tolerances and is_doubtful(review, change, tolerances[change.name])
+    ]
+    if doubtful:
         yield Blocker(
             f"{', '.join(doubtful)} got worse by no more than another seed changes it, but that was "
             f"measured with other code, data or parameters than those of {base.label}",
@@ -155,10 +158,10 @@ def find_blockers(review: Review, tolerances: Mapping[str, float]) -> Iterator[B
         )
 
 
-def format_change(change: MetricChange, margin: float) -> str:
-    """Return a metric's change and its limit in words."""
-    low, high = (compare.format_difference(end) for end in (change.low, change.high))
+def format_change(change: MetricChange, low: float, high: float, tolerance: float) -> str:
+    """Return a metric's change, its interval and its limit in words."""
+    ends = " to ".join(map(compare.format_difference, (low, high)))
     return (
         f"{change.name} {change.base:.4f} → {change.head:.4f} "
-        f"(95 % interval {low} to {high}, may lose {margin:.4f})"
+        f"(95 % interval {ends}, may lose {tolerance:.4f})"
     )

@@ -9,6 +9,7 @@ from petseg.review.compare import (
     format_difference,
     format_interval,
     format_metric,
+    same_counts,
 )
 
 MAX_NAMES = 5  # of slices in one sentence
@@ -38,7 +39,7 @@ def outcome(review: Review) -> Outcome:
         return Outcome.NOT_RUN
     if review.blockers or review.main is None:
         return Outcome.NO_VERDICT
-    if has_same_counts(review):
+    if same_counts(review.base, review.head, review.common):
         return Outcome.SAME
     return OUTCOMES.get(review.main.verdict or Verdict.FEW_PHOTOS, Outcome.NO_VERDICT)
 
@@ -73,10 +74,3 @@ def title(review: Review) -> str:
     if result is Outcome.SAME:
         return f"{result}, {values}"
     return f"{values} → {format_metric(change.head)}, {result}"
-
-
-def has_same_counts(review: Review) -> bool:
-    """Return whether head's masks have the same counts as base's on every test photo."""
-    return review.same_test_set and all(
-        review.base.test[name].counts == review.head.test[name].counts for name in review.common
-    )

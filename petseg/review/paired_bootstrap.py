@@ -30,6 +30,19 @@ def differences(
     return {name: np.asarray(new[name] - old[name], float) for name in new}
 
 
+def values(side: Real[np.ndarray, "n measured"], seed: int = SEED) -> dict[str, Samples]:
+    """Return every metric of one model in 10,000 resamples of the photos.
+
+    Args:
+        side: the rows of at least one photo, as `metrics.by_photo` takes them.
+        seed: of the resampling; equal seeds give equal samples.
+    """
+    sums = resampled_sums(metrics.by_photo(side), np.random.default_rng(seed))
+    return {
+        name: np.asarray(value, float) for name, value in metrics.from_sums(sums, len(side)).items()
+    }
+
+
 def iou_interval(
     base: Int64[np.ndarray, "n 6"], head: Int64[np.ndarray, "n 6"], among: int, seed: int
 ) -> tuple[float, float]:

@@ -75,6 +75,13 @@ class Results:
     due: tuple[str, ...]  # the stages that would have to run again, by these faults
 
     @property
+    def seeds_are_its_own(self) -> bool:
+        """Whether the repetitions are of this commit's training, which is one of them."""
+        return self.seeds.get("trained_from") == trained_from(self.stages) and any(
+            finite_numbers(run["metrics"]) == self.metrics for run in self.seeds.get("runs", [])
+        )
+
+    @property
     def sections(self) -> dict[str, Any]:
         """The sections of params.yaml by stage.
 

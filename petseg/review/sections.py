@@ -6,7 +6,7 @@ from typing import Any
 
 from petseg.data.label_edits import Action, LabelEdit
 from petseg.evaluation import bootstrap
-from petseg.review import changes, nested
+from petseg.review import changes, headline, nested, power
 from petseg.review.compare import (
     MetricChange,
     PhotoRegression,
@@ -16,9 +16,12 @@ from petseg.review.compare import (
     format_difference,
     format_interval,
     format_metric,
+    is_same_model,
+    same_counts,
 )
-from petseg.review.headline import MAX_NAMES, has_same_counts
-from petseg.review.results import Results
+from petseg.review.headline import MAX_NAMES, Outcome
+from petseg.review.nested import mapping
+from petseg.review.results import Results, finite_numbers
 
 MAX_ROWS = 30  # of a table whose length depends on what a user changes
 MAX_PHOTOS = 10  # that got worse
@@ -72,27 +75,58 @@ def remarks(review: Review, lagging: bool) -> list[str]:
             f"The test set changed: compared are the {len(review.common):,} photos in both, of "
             f"{len(base.test):,} in base and {len(head.test):,} in head."
         )
-    if not review.blockers and not has_same_counts(review):
+    if not review.blockers and not same_counts(base, head, review.common):
         sentences.append(interval_note(review))
-    return sentences
+    if headline.outcome(review) is Outcome.UNCLEAR:
+        sentences.append(power_note(review))
+    return [sentence for sentence in sentences if sentence]
+
+
+def power_note(review: Review) -> str:
+    """Return how small a difference the review can tell, and what would tell a smaller one."""
+    test, main = power.of_review(review), review.main
+    if test is None or main is None:
+        return ""
+    smallest = power.smallest_difference(test, test.photos, test.trainings)
+    each = "one training" if test.trainings == 1 else f"{test.trainings} trainings"
+    text = (
+        f"With {test.photos:,} test photos and {each} of each side, a difference in {main.title} of "
+        f"{smallest:.4f} is told in four of five cases."
+    )
+    limit = finite_numbers(mapping(review.base.params.get("gate"))).get(main.name, 0.0)
+    wanted = {"the one measured": abs(main.difference or 0.0), "the gate's limit": limit}
+    return " ".join(
+        [text]
+        + [
+            f"To tell {value:.4f}, {name}, takes {power.clause(test, value)}."
+            for name, value in wanted.items()
+            if value >= 0.00005
+        ]
+    )
 
 
 def interval_note(review: Review) -> str:
     """Return what the intervals cover, and how much another seed changes."""
-    text = (
-        f"The intervals are over photos (paired bootstrap, {bootstrap.RESAMPLES:,} resamples), "
-        "with one training each. "
-    )
+    bootstrapped = f"over photos (paired bootstrap, {bootstrap.RESAMPLES:,} resamples)"
     main = review.main
-    if main is None or main.seed_noise is None:
-        return text + (
-            "By how much another seed changes the metrics was not measured on base, and it can be "
-            "more: `petseg seeds -n 5` measures it."
+    if is_same_model(review.base, review.head):
+        return f"The intervals are {bootstrapped}. Base and head have the same model."
+    if main is None or not main.seed_noise:
+        return (
+            f"The intervals are {bootstrapped}, with one training each. By how much another seed "
+            "changes the metrics was not measured on base, and it can be more: `petseg seeds -n 5` "
+            "measures it."
         )
-    text += (
-        f"Two trainings that differ only in the seed differ by up to {main.seed_noise:.4f} in "
-        f"{main.title} in 19 of 20 cases (measured on {len(review.base.seeds['runs'])} seeds): a change is "
-        "clear if its interval lies beyond that."
+    if review.compares_means:
+        counts = [len(side.seeds["runs"]) for side in (review.base, review.head)]
+        compared = (
+            f"Compared are the means of {counts[0]} trainings of base and {counts[1]} of head. "
+        )
+    else:
+        compared = ""
+    text = (
+        f"{compared}The intervals are {bootstrapped} and over seeds: other seeds alone change "
+        f"{main.title} by up to {main.seed_noise:.4f} in 19 of 20 cases."
     )
     if review.noise_is_outdated:
         text += (
@@ -135,13 +169,12 @@ def metrics_section(review: Review) -> Section:
 
 def change_columns(rows: Sequence[MetricChange]) -> dict[str, list[Any]]:
     """Return the columns of a table of metrics or slices, apart from the names."""
-    noises = (row.seed_noise for row in rows)
     return {
         "base": [format_metric(row.base) for row in rows],
         "head": [format_metric(row.head) for row in rows],
         "difference": [format_difference(row.difference) for row in rows],
         "95 % interval": [format_interval(row) for row in rows],
-        "seed noise": ["" if noise is None else f"±{noise:.4f}" for noise in noises],
+        "seed noise": [f"±{row.seed_noise:.4f}" if row.seed_noise else "" for row in rows],
         "verdict": [row.verdict or missing_side(row) for row in rows],
     }
 

@@ -124,6 +124,12 @@ def test_every_example_is_a_command_line_that_is_accepted(example: str) -> None:
             {"base": "v1", "head": "v2", "html": Path("page.html")},
         ),
         ("gate HEAD~1 @{u}", "gate", {"base": "HEAD~1", "head": "@{u}"}),
+        ("power", "power", {}),
+        (
+            "power main --difference 0.01",
+            "power",
+            {"base": "main", "difference": 0.01},
+        ),
         ("seeds -n 3", "seeds", {"count": 3}),
         ("seeds -n3", "seeds", {"count": 3}),
         ("check-params --recipe oxford", "check_params", {"recipe": "oxford"}),

@@ -1,6 +1,7 @@
 """From two commits' results to verdicts and the gate's decision, on results written by hand."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -68,6 +69,16 @@ def seeds(*values: float, trained_from: str = OWN) -> dict[str, Any]:
     """Return trainings with these IoUs; by default of the code, data and parameters of `result`."""
     runs = [{"seed": n, "metrics": {"iou": value}, "slices": {}} for n, value in enumerate(values)]
     return {"runs": runs, "trained_from": trained_from}
+
+
+def repeated(side: Results, *others: float) -> Results:
+    """Return results whose training was repeated, with these IoUs and otherwise the same metrics."""
+    values = (side.metrics["iou"], *others)
+    runs = [
+        {"seed": n, "metrics": side.metrics | {"iou": value}, "slices": {}}
+        for n, value in enumerate(values)
+    ]
+    return replace(side, seeds={"runs": runs, "trained_from": OWN})
 
 
 def test_equal_results_are_no_change_and_pass() -> None:
@@ -165,38 +176,81 @@ def test_a_change_cannot_loosen_its_own_gate() -> None:
     assert gate.decide(review)[0] == GateResult.REGRESSION
 
 
-def test_the_noise_of_the_seed_is_by_students_t() -> None:
-    # Two seeds: s = 0.02 / √2, and 12.706 · √2 · s = 12.706 · 0.02
-    assert compare.seed_noise(seeds(0.90, 0.92), "metrics") == {"iou": pytest.approx(0.25412)}
-    # Three seeds: s = 0.01, 4.303 · √2 · 0.01
-    assert compare.seed_noise(seeds(0.9, 0.91, 0.92), "metrics") == {
-        "iou": pytest.approx(0.060854, abs=1e-6)
-    }
-    assert compare.seed_noise(seeds(0.9), "metrics") == {}
-    assert compare.seed_noise({}, "metrics") == {}
-
-
-def test_students_quantiles_are_those_of_its_density() -> None:
-    for freedom, quantile in enumerate(compare.STUDENT, start=1):
-        scale = (
-            math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
-        )
-        x = np.linspace(0, quantile, 200_001)
-        density = scale * (1 + x**2 / freedom) ** (-(freedom + 1) / 2)
-        assert np.trapezoid(density, x) == pytest.approx(0.475, abs=5e-5), freedom
-
-
 def test_a_fall_within_the_noise_of_the_seed_is_neither_worse_nor_a_regression() -> None:
-    noisy = replace(BASE, seeds=seeds(0.85, 0.95, 0.9))
+    noisy = repeated(BASE, 0.85, 0.9)
     review = compare.compare(noisy, result("head", photos(MORE_MISSED)))
-    assert review.main is not None
-    assert review.main.seed_noise == pytest.approx(4.303 * 2**0.5 * 0.05)
-    assert review.main.verdict == Verdict.UNCLEAR
+    main = review.main
+    assert main is not None
+    # Three seeds with a deviation of 0.05, and one training of head that may spread as much.
+    assert main.seed_noise == pytest.approx(4.303 * 2**0.5 * 0.05, rel=1e-3)
+    assert main.by_photos is not None
+    assert main.low == pytest.approx(
+        -0.11 - math.hypot(-0.11 - main.by_photos[0], main.seed_noise), abs=1e-9
+    )
+    assert main.verdict == Verdict.UNCLEAR
     assert gate.decide(review)[0] == GateResult.PASSED
 
 
+def test_with_seeds_of_both_their_means_are_compared() -> None:
+    # The trainings of base at hand are its best, and that of head is its worst.
+    base, head = repeated(BASE, 0.91, 0.9), result("head", photos(MORE_MISSED))
+    head = repeated(head, 0.93, 0.94)
+    review = compare.compare(base, head)
+    main = review.main
+    assert main is not None
+    assert review.compares_means
+    assert (main.base, main.head) == pytest.approx((0.92, (0.84 + 0.93 + 0.94) / 3))
+    assert main.verdict == Verdict.UNCLEAR
+    notes = " ".join(sections.remarks(review, lagging=False))
+    assert "Compared are the means of 3 trainings of base and 3 of head." in notes
+    other_photos = result("head", dict(list(photos(MORE_MISSED).items())[5:]))
+    review = compare.compare(base, repeated(other_photos, 0.93, 0.94))
+    assert not review.compares_means
+
+
+def test_without_a_clear_change_the_review_says_what_would_tell_one() -> None:
+    missed = [n + (k % 3 == 0) - (k % 4 == 0) for k, n in enumerate(FEW_MISSED)]
+    head = result("head", photos(missed))
+    (note,) = (
+        text for text in sections.remarks(compare.compare(BASE, head), False) if "four" in text
+    )
+    # The difference of two photos in 3,000 pixels; intervals of the bootstrap are repeatable.
+    assert re.fullmatch(
+        r"With 30 test photos and one training of each side, a difference in IoU of 0\.003\d is told "
+        r"in four of five cases\. To tell 0\.0007, the one measured, takes \d+ test photos "
+        r"\(\d+ more\)\. To tell 0\.0100, the gate's limit, takes no more than there is\.",
+        note,
+    )
+    review = compare.compare(repeated(BASE, 0.952, 0.948, 0.951), head)
+    (note,) = (text for text in sections.remarks(review, False) if "four" in text)
+    assert re.search(r"takes \d+ trainings of each side and [\d,]+ test photos\.", note)
+    clear = compare.compare(BASE, result("head", photos(MORE_MISSED)))
+    assert "four of five" not in " ".join(sections.remarks(clear, False))
+
+
+def test_repetitions_of_another_training_are_no_means() -> None:
+    head = repeated(result("head", photos(MORE_MISSED)), 0.93, 0.94)
+    head.seeds["trained_from"] = "another"
+    review = compare.compare(repeated(BASE, 0.951, 0.949), head)
+    assert not review.compares_means
+    assert review.main is not None
+    assert (review.main.base, review.main.head) == (0.95, 0.84)
+    assert review.main.seed_noise == pytest.approx(4.303 * 2**0.5 * 0.001, rel=1e-3)
+    assert not review.noise_is_outdated
+
+
+def test_two_measurements_of_one_model_have_no_noise_of_seeds() -> None:
+    train = {"train": {"cmd": "c", "outs": [{"path": "o", "md5": "1"}]}}
+    base = replace(BASE, stages=train, seeds=seeds(0.85, 0.95, 0.9))
+    head = replace(result("head", photos(MORE_MISSED)), stages=train)
+    review = compare.compare(base, head)
+    assert review.main is not None
+    assert review.main.seed_noise == 0
+    assert review.main.verdict == Verdict.WORSE
+    assert "Base and head have the same model." in " ".join(sections.remarks(review, False))
+
+
 def test_outdated_noise_of_the_seed_excuses_no_fall() -> None:
-    # By three seeds 4.303 · √2 · 0.05 = 0.30 is noise; but these were of another training.
     noisy = replace(BASE, seeds=seeds(0.85, 0.95, 0.9, trained_from="another"))
     decision, reason = gate.decide(compare.compare(noisy, result("head", photos(MORE_MISSED))))
     assert decision == GateResult.CANNOT_TELL
