@@ -77,9 +77,9 @@ def power(
     wanted = limit if difference is None else difference
     if not 0 < wanted <= 1:
         raise UserError(f"--difference is {wanted:g}; allowed: above 0 and at most 1")
-    test = power.of_results(side, commits.read(base) if base else None)
-    print(power.summary(test))
-    print(power.plan(test, wanted))
+    evidence = power.of_results(side, commits.read(base) if base else None)
+    print(power.summary(evidence))
+    print(power.plan(evidence, wanted))
 
 
 def compare_commits(base: str, head: str | None) -> "tuple[Review, bool]":

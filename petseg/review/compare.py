@@ -262,15 +262,13 @@ def judged(
         confidence: of the interval over seeds.
         direction: whether more is better.
     """
-    assert sides.difference is not None
     base, head = (side.get(sides.name) for side in spreads)
     noise = seed_noise.reach(base, head, confidence)
-    difference = sides.difference
+    measured = difference = sides.difference or 0.0
     if base and head:
-        sides = replace(sides, base=base.mean, head=head.mean)
-    low, high = seed_noise.widen(by_photos, difference, noise, sides.difference or 0.0)
-    shift = (sides.difference or 0.0) - difference
-    photo_ends = by_photos[0] + shift, by_photos[1] + shift
+        sides, difference = replace(sides, base=base.mean, head=head.mean), head.mean - base.mean
+    low, high = seed_noise.widen(by_photos, measured, noise, difference)
+    photo_ends = by_photos[0] + difference - measured, by_photos[1] + difference - measured
     verdict = judge_interval(low, high, 0.0, direction)
     return replace(
         sides, low=low, high=high, by_photos=photo_ends, seed_noise=noise, verdict=verdict

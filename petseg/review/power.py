@@ -30,7 +30,7 @@ Z_REACH, Z_POWER = (NormalDist().inv_cdf(p) for p in ((1 + CONFIDENCE) / 2, POWE
 
 
 @dataclass(frozen=True)
-class Test:
+class Evidence:
     """What differences of a metric are told by."""
 
     photos: int
@@ -39,7 +39,7 @@ class Test:
     trainings: int = 1  # of each side, whose means are compared
 
 
-def of_review(review: Review) -> Test | None:
+def of_review(review: Review) -> Evidence | None:
     """Return by what the review's main metric was compared; None if it was not."""
     main = review.main
     if main is None or main.by_photos is None:
@@ -49,7 +49,7 @@ def of_review(review: Review) -> Test | None:
     before, after = (side.get(main.name) for side in spreads)
     trainings = min(before.trainings, after.trainings) if before and after else 1
     deviation = (high - low) / (2 * Z_REACH)
-    return Test(len(review.common), deviation**2, pooled(before, after), trainings)
+    return Evidence(len(review.common), deviation**2, pooled(before, after), trainings)
 
 
 def pooled(before: Spread | None, after: Spread | None) -> Spread | None:
@@ -61,19 +61,19 @@ def pooled(before: Spread | None, after: Spread | None) -> Spread | None:
     return Spread(after.mean, variance, sum(degrees) + 1)
 
 
-def smallest_difference(test: Test, photos: float, trainings: int) -> float:
+def smallest_difference(evidence: Evidence, photos: float, trainings: int) -> float:
     """Return the smallest true difference that is told in four of five cases.
 
     Args:
-        test: what was measured.
+        evidence: what was measured.
         photos: how many test photos there would be.
         trainings: how many of each side there would be.
     """
-    over_photos = test.photo_variance * test.photos / photos
-    if not test.spread:
+    over_photos = evidence.photo_variance * evidence.photos / photos
+    if not evidence.spread:
         return (Z_REACH + Z_POWER) * math.sqrt(over_photos)
-    over_seeds = 2 * test.spread.variance / trainings
-    half = seed_reach(test.spread, trainings)
+    over_seeds = 2 * evidence.spread.variance / trainings
+    half = seed_reach(evidence.spread, trainings)
     return math.hypot(Z_REACH * math.sqrt(over_photos), half) + Z_POWER * math.sqrt(
         over_photos + over_seeds
     )
@@ -87,19 +87,19 @@ def seed_reach(spread: Spread, trainings: int) -> float:
     return seed_noise.reach(side, side)
 
 
-def photos_needed(test: Test, difference: float, trainings: int) -> int | None:
+def photos_needed(evidence: Evidence, difference: float, trainings: int) -> int | None:
     """Return how many test photos tell a difference; None if no number of them does."""
     return smallest_number(
-        lambda photos: smallest_difference(test, photos, trainings) <= difference
+        lambda photos: smallest_difference(evidence, photos, trainings) <= difference
     )
 
 
-def trainings_needed(test: Test, difference: float, photos: float) -> int | None:
+def trainings_needed(evidence: Evidence, difference: float, photos: float) -> int | None:
     """Return how many trainings of each side tell a difference; None if no number of them does."""
-    if not test.spread:
+    if not evidence.spread:
         return None
     return smallest_number(
-        lambda trainings: smallest_difference(test, photos, trainings) <= difference
+        lambda trainings: smallest_difference(evidence, photos, trainings) <= difference
     )
 
 
@@ -114,7 +114,7 @@ def smallest_number(is_enough: Callable[[int], bool]) -> int | None:
     return high
 
 
-def of_results(side: Results, other: Results | None) -> Test:
+def of_results(side: Results, other: Results | None) -> Evidence:
     """Return by what a next change would be compared with these results.
 
     How the difference of two models varies over photos is taken from the model of another commit, or
@@ -135,69 +135,69 @@ def of_results(side: Results, other: Results | None) -> Test:
         if "iou" in (numbers := finite_numbers(mapping(run.get("photo_deviation"))))
     ]
     if deviations:
-        return Test(len(side.test), float(np.mean(np.square(deviations))), spread)
+        return Evidence(len(side.test), float(np.mean(np.square(deviations))), spread)
     measured, _ = results.common_measurements(side, side, side.test)
     variance = 2 * float(np.var(paired_bootstrap.values(measured)["iou"]))
-    return Test(len(side.test), variance, spread)
+    return Evidence(len(side.test), variance, spread)
 
 
-def of_pair(side: Results, other: Results) -> Test:
+def of_pair(side: Results, other: Results) -> Evidence:
     """Return how the difference of two models varies over the photos that both were tested on."""
     review = compare.compare(other, side)
-    test = of_review(review)
-    if test is None or not test.photo_variance:
+    evidence = of_review(review)
+    if evidence is None or not evidence.photo_variance:
         raise UserError(
             f"{other.label} and {side.label} do not show how two models vary: their masks are the "
             "same or cannot be compared; name another commit, or none"
         )
-    return test
+    return evidence
 
 
-def clause(test: Test, difference: float) -> str:
+def clause(evidence: Evidence, difference: float) -> str:
     """Return in words what it takes to tell a difference in four of five cases."""
-    photos = photos_needed(test, difference, test.trainings)
-    trainings = trainings_needed(test, difference, test.photos)
-    if photos is not None and photos <= test.photos:
+    photos = photos_needed(evidence, difference, evidence.trainings)
+    trainings = trainings_needed(evidence, difference, evidence.photos)
+    if photos is not None and photos <= evidence.photos:
         return "no more than there is"
     ways = []
     if photos is not None:
-        ways.append(f"{photos:,} test photos ({photos - test.photos:,} more)")
+        ways.append(f"{photos:,} test photos ({photos - evidence.photos:,} more)")
     if trainings is not None:
         ways.append(f"{trainings:,} trainings of each side")
-    return " or ".join(ways) or more_of_both(test, difference)
+    return " or ".join(ways) or more_of_both(evidence, difference)
 
 
-def more_of_both(test: Test, difference: float) -> str:
+def more_of_both(evidence: Evidence, difference: float) -> str:
     """Return photos and trainings that together tell a difference: each has half of the variance."""
-    trainings = trainings_needed(test, difference / math.sqrt(2), MOST)
-    photos = photos_needed(test, difference, trainings) if trainings else None
+    trainings = trainings_needed(evidence, difference / math.sqrt(2), MOST)
+    photos = photos_needed(evidence, difference, trainings) if trainings else None
     if not (trainings and photos):
         return f"more than {MOST:,} test photos"
     return f"{trainings:,} trainings of each side and {photos:,} test photos"
 
 
-def summary(test: Test) -> str:
+def summary(evidence: Evidence) -> str:
     """Return what the plan rests on."""
     lines = [
-        f"{test.photos:,} test photos: over other photos the difference of two models varies by "
-        f"{math.sqrt(test.photo_variance):.4f} (standard deviation)"
+        f"{evidence.photos:,} test photos: over other photos the difference of two models varies by "
+        f"{math.sqrt(evidence.photo_variance):.4f} (standard deviation)"
     ]
-    if test.spread:
-        deviation = math.sqrt(test.spread.variance)
+    if evidence.spread:
+        deviation = math.sqrt(evidence.spread.variance)
         lines.append(
-            f"{test.spread.trainings} trainings: with another seed IoU varies by {deviation:.4f}"
+            f"{evidence.spread.trainings} trainings: with another seed IoU varies by {deviation:.4f}"
         )
     else:
         lines.append("seeds: not measured, so left out; `petseg seeds -n 5` measures them")
     return "\n".join([*lines, "", "Told in four of five cases:"])
 
 
-def plan(test: Test, difference: float) -> str:
+def plan(evidence: Evidence, difference: float) -> str:
     """Return a table by the number of trainings: what is told, and the photos to tell a difference."""
     rows = []
-    for trainings in TRAININGS if test.spread else (1,):
-        needed = photos_needed(test, difference, trainings)
-        smallest = smallest_difference(test, test.photos, trainings)
+    for trainings in TRAININGS if evidence.spread else (1,):
+        needed = photos_needed(evidence, difference, trainings)
+        smallest = smallest_difference(evidence, evidence.photos, trainings)
         photos = "no number is enough" if needed is None else f"{needed:,}"
         rows.append((trainings, f"{smallest:.4f}", photos))
     headers = ("trainings of each side", "difference told", f"test photos to tell {difference:g}")

@@ -84,13 +84,13 @@ def remarks(review: Review, lagging: bool) -> list[str]:
 
 def power_note(review: Review) -> str:
     """Return how small a difference the review can tell, and what would tell a smaller one."""
-    test, main = power.of_review(review), review.main
-    if test is None or main is None:
+    evidence, main = power.of_review(review), review.main
+    if evidence is None or main is None:
         return ""
-    smallest = power.smallest_difference(test, test.photos, test.trainings)
-    each = "one training" if test.trainings == 1 else f"{test.trainings} trainings"
+    smallest = power.smallest_difference(evidence, evidence.photos, evidence.trainings)
+    each = "one training" if evidence.trainings == 1 else f"{evidence.trainings} trainings"
     text = (
-        f"With {test.photos:,} test photos and {each} of each side, a difference in {main.title} of "
+        f"With {evidence.photos:,} test photos and {each} of each side, a difference in {main.title} of "
         f"{smallest:.4f} is told in four of five cases."
     )
     limit = finite_numbers(mapping(review.base.params.get("gate"))).get(main.name, 0.0)
@@ -98,7 +98,7 @@ def power_note(review: Review) -> str:
     return " ".join(
         [text]
         + [
-            f"To tell {value:.4f}, {name}, takes {power.clause(test, value)}."
+            f"To tell {value:.4f}, {name}, takes {power.clause(evidence, value)}."
             for name, value in wanted.items()
             if value >= 0.00005
         ]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from petseg.review import power, seed_noise
-from petseg.review.power import Test as Design
+from petseg.review.power import Evidence
 from petseg.review.seed_noise import Spread
 
-PHOTOS_ONLY = Design(100, 0.0001, None)  # a deviation of 0.01 over 100 photos
-WITH_SEEDS = Design(100, 0.0001, Spread(0.9, 0.000025, 5))  # and one of 0.005 over seeds
+PHOTOS_ONLY = Evidence(100, 0.0001, None)  # a deviation of 0.01 over 100 photos
+WITH_SEEDS = Evidence(100, 0.0001, Spread(0.9, 0.000025, 5))  # and one of 0.005 over seeds
 
 
 def test_without_seeds_it_is_2_80_standard_errors() -> None:
@@ -42,7 +42,9 @@ def test_the_smallest_difference_is_told_in_four_of_five_simulated_reviews(train
     rng = np.random.default_rng(trainings)
     photo_deviation, seed_deviation, cases = 0.01, 0.006, 2000
     spread = Spread(0.9, seed_deviation**2, 5)
-    difference = power.smallest_difference(Design(100, photo_deviation**2, spread), 100, trainings)
+    difference = power.smallest_difference(
+        Evidence(100, photo_deviation**2, spread), 100, trainings
+    )
     told = 0
     for _ in range(cases):
         measured = spread.trainings if trainings == 1 else trainings
