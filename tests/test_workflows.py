@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
+from petseg.review import compare, markdown
 from tests.conftest import ROOT
+from tests.review.test_review import FEW_MISSED, MORE_MISSED, photos, result
 
 # It stands in for GitHub's command: gives the artifact, answers two requests, and logs its calls.
 GH = """#!/usr/bin/env bash
@@ -22,6 +25,7 @@ case "$*" in
     "api --paginate"*) cat comments ;;
 esac
 """
+OWN = {"RUN": "7", "HEAD": "abc", "GH_REPO": "o/r", "GITHUB_SERVER_URL": "https://host"}
 HOSTILE = """**Worse: test IoU**
 
 <img src=x onerror=alert(1)> @everyone [click](http://evil.example) ![x](//evil.example/x.png)
@@ -76,23 +80,49 @@ def test_every_script_is_one_that_bash_can_read(path: Path) -> None:
 def test_the_posted_text_has_no_html_no_link_no_picture_and_no_mention(tmp_path: Path) -> None:
     (tmp_path / "uploaded").mkdir()
     (tmp_path / "uploaded/comment.md").write_text(HOSTILE + "…<" * 100_000)
-    done = run(tmp_path, "comment", "Take the text", RUN="7")
+    done = run(tmp_path, "comment", "Take the text", **OWN)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "calls").read_text() == "run download 7 --name review --dir artifact\n"
     mark, _, body = (tmp_path / "body.md").read_text().partition("\n")
     assert mark == "<!-- petseg review -->"
-    assert len(body) == 60_000
+    body, _, links = body.rpartition("\n\n")
+    assert len(body) <= 60_000
+    own = MarkdownIt("gfm-like", {"linkify": False}).render(links)
+    assert re.findall('href="(.*?)"', own) == [
+        "https://host/o/r/blob/abc/params.yaml",
+        "https://host/o/r/blob/abc/dvc.lock",
+        "https://host/o/r/blob/abc/reports/metrics.json",
+        "https://host/o/r/actions/runs/7",
+    ]
     html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(body)
     assert not [tag for tag in ("<img", "<a ", "<!--") if tag in html]
     assert "<strong>Worse: test IoU</strong>" in html
     assert "@everyone" not in html
 
 
+def test_the_posted_review_folds_what_the_review_folds(tmp_path: Path) -> None:
+    (tmp_path / "uploaded").mkdir()
+    base = result("base", photos(FEW_MISSED) | {"a|`b": (90, 10, 0, 0, 0, 100)})
+    head = result("head", photos(MORE_MISSED) | {"a|`b": (10, 90, 0, 0, 0, 100)})
+    text = markdown.markdown(compare.compare(base, head), lagging=False)
+    (tmp_path / "uploaded/comment.md").write_text(text)
+    assert run(tmp_path, "comment", "Take the text", **OWN).returncode == 0
+    html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(
+        (tmp_path / "body.md").read_text()
+    )
+    assert html.count("<details><summary>Everything else</summary>") == 1
+    assert html.count("</details>") == 1
+    before, _, rest = html.partition("<details>")
+    assert before.count("<table>") == 1
+    assert rest.count("<table>") == 3
+    assert "<td><code>a|`b</code></td>" in rest
+
+
 def test_a_link_in_place_of_the_comment_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("token")
     (tmp_path / "uploaded").mkdir()
     (tmp_path / "uploaded/comment.md").symlink_to(tmp_path / "secret")
-    assert run(tmp_path, "comment", "Take the text", RUN="7").returncode != 0
+    assert run(tmp_path, "comment", "Take the text", **OWN).returncode != 0
     assert (tmp_path / "artifact/comment.md").read_text() == "token"  # the download kept the link
     assert not (tmp_path / "body.md").exists()
 

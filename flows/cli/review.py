@@ -39,7 +39,27 @@ def review(
         regressions = pictures.regression_pictures(comparison, losses)
         page.write(html, comparison, lacks_commits, regressions.png, regressions.without)
         print_status(f"page: {html}")
-    print(markdown.markdown(comparison, lacks_commits), end="")
+    if sys.stdout.isatty():
+        print_coloured(comparison, lacks_commits)
+    else:
+        print(markdown.markdown(comparison, lacks_commits), end="")
+
+
+def print_coloured(comparison: "Review", lacks_commits: bool) -> None:
+    """Print a review for a terminal: the headline in the colour of its outcome, tables aligned."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.text import Text
+
+    from petseg.review import headline, markdown
+    from petseg.review.headline import Outcome
+
+    colours = {Outcome.BETTER: "green", Outcome.WORSE: "red", Outcome.SAME: "default"}
+    console = Console()
+    colour = colours.get(headline.outcome(comparison), "yellow")
+    console.print(Text(headline.headline(comparison), style=f"bold {colour}"), "\n")
+    _, _, rest = markdown.markdown(comparison, lacks_commits, folded=False).partition("\n\n")
+    console.print(Markdown(rest))
 
 
 def gate(base: Base, head: Head = None, /) -> int:

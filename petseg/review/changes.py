@@ -1,9 +1,11 @@
 """The differences of two commits in parameters, data, and the stages that ran."""
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from petseg.data.label_edits import LabelEdit
+from petseg.review.agreement import outs_by_stage
 from petseg.review.nested import differences, mapping
 from petseg.review.results import Results
 
@@ -27,6 +29,23 @@ def inputs_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     inputs = ["its command"] if before.get("cmd") != after.get("cmd") else []
     inputs += ["its parameters"] if before.get("params") != after.get("params") else []
     return inputs + [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path)]
+
+
+def code_changes(base: Results, head: Results) -> list[str]:
+    """Return the files that differ between the runs of both and that no stage wrote: code, tables."""
+    sides = []
+    for side in (base, head):
+        outs = [PurePosixPath(out["path"]) for _, out in outs_by_stage(side.stages)]
+        sides.append(
+            {
+                dep["path"]: dep
+                for entry in side.stages.values()
+                for dep in entry.get("deps", [])
+                if not any(PurePosixPath(dep["path"]).is_relative_to(out) for out in outs)
+            }
+        )
+    old, new = sides
+    return [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path)]
 
 
 def data_changes(base: Results, head: Results) -> list[tuple[str, str, list[str]]]:

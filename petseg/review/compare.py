@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from petseg import markup
 from petseg.evaluation import bootstrap, metrics
 from petseg.evaluation.metrics import METRICS, Direction
 from petseg.review import paired_bootstrap, results, seed_noise
@@ -178,7 +179,7 @@ def clauses(faults: Sequence[Fault]) -> str:
     """Return the first few faults of a commit in one clause."""
     rest = len(faults) - MAX_FAULTS
     more = f" and {rest:,} more" if rest > 0 else ""
-    return "; ".join(fault.text for fault in faults[:MAX_FAULTS]) + more
+    return "; ".join(markup.shorten(fault.text) for fault in faults[:MAX_FAULTS]) + more
 
 
 def pixels(side: Results, names: Sequence[str]) -> int:

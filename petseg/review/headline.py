@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from petseg import markup
 from petseg.review.compare import (
     Review,
     Verdict,
@@ -12,7 +13,7 @@ from petseg.review.compare import (
     same_counts,
 )
 
-MAX_NAMES = 5  # of slices in one sentence
+MAX_SLICES = 3  # in the headline
 
 
 class Outcome(StrEnum):
@@ -59,8 +60,8 @@ def headline(review: Review) -> str:
     if result is Outcome.SAME:
         return f"{name}: every test photo has the same counts, {values}."
     interval = f"{format_difference(change.difference)}, 95 % interval {format_interval(change)}"
-    worse = [row.name for row in review.slices if row.verdict is Verdict.WORSE]
-    worse_slices = f"; clearly worse: {', '.join(worse[:MAX_NAMES])}" if worse else ""
+    worse = [markup.shorten(row.name) for row in review.slices if row.verdict is Verdict.WORSE]
+    worse_slices = f"; clearly worse: {', '.join(worse[:MAX_SLICES])}" if worse else ""
     photos = f"over {len(review.common):,} photos"
     return f"{name}: {values} ({interval} {photos}){worse_slices}."
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from petseg import markup
 from petseg.data.label_edits import Action, LabelEdit
 from petseg.evaluation import bootstrap
 from petseg.review import changes, headline, nested, power
@@ -19,10 +20,12 @@ from petseg.review.compare import (
     is_same_model,
     same_counts,
 )
-from petseg.review.headline import MAX_NAMES, Outcome
+from petseg.review.headline import Outcome
 from petseg.review.nested import mapping
 from petseg.review.results import Results, finite_numbers
 
+MAX_NAMES = 5  # of photos, files or slices in one cell or sentence
+MAX_MAIN_ROWS = 6  # of the table before everything else
 MAX_ROWS = 30  # of a table whose length depends on what a user changes
 MAX_PHOTOS = 10  # that got worse
 MAX_SUBGROUPS = 8  # beside those with a clear change
@@ -58,28 +61,67 @@ def remarks(review: Review, lagging: bool) -> list[str]:
         lagging: whether head lacks commits of base.
     """
     base, head = review.base, review.head
-    sentences = [f"Base: {commit_label(base)}. Head: {commit_label(head)}."]
-    sentences += [f"To compare them: {blocker.remedy}." for blocker in review.blockers]
-    if lagging:
+    sentences = [f"To compare them: {blocker.remedy}." for blocker in review.blockers]
+    if not review.blockers and not same_counts(base, head, review.common):
+        sentences.append(interval_note(review))
+    if headline.outcome(review) is Outcome.UNCLEAR:
+        sentences.append(power_note(review))
+    if not review.blockers and not review.same_test_set:
         sentences.append(
-            f"{base.label} has commits that head lacks: their effect is in the differences, too. "
-            f"`petseg review $(git merge-base BASE HEAD)` leaves it out."
+            f"The test set changed: compared are the {len(review.common):,} photos in both, of "
+            f"{len(base.test):,} in base and {len(head.test):,} in head."
         )
     if not review.blockers and base.faults:
         sentences.append(
             f"The numbers of {base.label} are older than its code: {clauses(base.faults)}. Compared "
             "are these numbers."
         )
-    if not review.blockers and not review.same_test_set:
+    if lagging:
         sentences.append(
-            f"The test set changed: compared are the {len(review.common):,} photos in both, of "
-            f"{len(base.test):,} in base and {len(head.test):,} in head."
+            f"{base.label} has commits that head lacks: their effect is in the differences, too. "
+            f"`petseg review $(git merge-base BASE HEAD)` leaves it out."
         )
-    if not review.blockers and not same_counts(base, head, review.common):
-        sentences.append(interval_note(review))
-    if headline.outcome(review) is Outcome.UNCLEAR:
-        sentences.append(power_note(review))
+    sentences.append(f"Base: {commit_label(base)}. Head: {commit_label(head)}.")
     return [sentence for sentence in sentences if sentence]
+
+
+def changed_note(review: Review) -> str:
+    """Return in a sentence what was changed: parameters, code, data and labels."""
+    base, head = review.base, review.head
+    kinds = {
+        "": [
+            f"{key} {nested.format_value(old)} → {nested.format_value(new)}"
+            for key, old, new in parameter_changes(review)
+        ],
+        "code: ": changes.code_changes(base, head),
+        "data: ": [f"{what} {amount}" for what, amount, _ in changes.data_changes(base, head)],
+        "labels of ": [name for name, _, _ in changes.label_changes(base, head)],
+    }
+    parts = [
+        f"{kind}{', '.join(map(markup.shorten, texts[:MAX_NAMES]))}{rest_of(texts)}"
+        for kind, texts in kinds.items()
+        if texts
+    ]
+    return f"Changed: {'; '.join(parts) or 'nothing that the stages depend on'}."
+
+
+def rest_of(texts: Sequence[object]) -> str:
+    """Return how many texts there are beside the first few; empty if there are none."""
+    return f" and {len(texts) - MAX_NAMES:,} more" if len(texts) > MAX_NAMES else ""
+
+
+def slices_note(review: Review) -> str:
+    """Return the slices that moved clearly, the largest change first; empty if none did."""
+    parts = []
+    for verdict in (Verdict.WORSE, Verdict.BETTER):
+        rows = [row for row in review.slices if row.verdict is verdict]
+        if rows:
+            texts = (
+                f"{markup.shorten(row.name)} {format_difference(row.difference)}"
+                for row in rows[:MAX_NAMES]
+            )
+            parts.append(f"Clearly {verdict}: {', '.join(texts)}{rest_of(rows)}.")
+    return " ".join(parts)
 
 
 def power_note(review: Review) -> str:
@@ -157,6 +199,21 @@ def sections(review: Review) -> list[Section]:
         stages_section(review),
     )
     return [section for section in candidates if section.rows]
+
+
+def main_section(review: Review) -> Section:
+    """Return the metric that decides, and those that changed clearly: six rows at most."""
+    clear = [row for row in review.metrics if row.verdict in (Verdict.BETTER, Verdict.WORSE)]
+    others = [row for row in clear if row != review.main]
+    judged = [row for row in review.metrics if row.verdict]
+    rows = [review.main, *others][:MAX_MAIN_ROWS] if review.main and judged else []
+    unclear = len(judged) - len({row.name for row in (review.main, *clear) if row})
+    notes = [f"No clear change in {unclear} other metrics."] if unclear else []
+    if len(others) >= MAX_MAIN_ROWS:
+        notes.append(f"Clear changes in {len(others) + 1 - MAX_MAIN_ROWS} more: see below.")
+    columns = {"metric": [Data(row.name) for row in rows if row]}
+    table = columns | change_columns([row for row in rows if row])
+    return section_of_columns("", table, " ".join(notes) if rows else "")
 
 
 def metrics_section(review: Review) -> Section:
@@ -246,14 +303,20 @@ def sparkline(values: Sequence[float], low: float, high: float) -> Data:
     return Data(f"{''.join(BARS[height] for height in heights)} {values[-1]:.4f}")
 
 
-def parameters_section(review: Review) -> Section:
-    """Return the changed parameters of the recipe, and the changed limits of the gate."""
+def parameter_changes(review: Review) -> list[tuple[str, Any, Any]]:
+    """Return the changed parameters of the recipe and limits of the gate: key, old, new."""
     base, head = review.base, review.head
     changed = nested.differences("", base.sections, head.sections)
     gates = [side.params.get("gate", nested.UNSET) for side in (base, head)]
     changed += nested.differences("gate", *gates)
     if base.recipe != head.recipe:
         changed = [("recipe", base.recipe, head.recipe), *changed]
+    return changed
+
+
+def parameters_section(review: Review) -> Section:
+    """Return the changed parameters of the recipe, and the changed limits of the gate."""
+    changed = parameter_changes(review)
     rows = [
         (Data(key), Data(nested.format_value(old)), Data(nested.format_value(new)))
         for key, old, new in changed

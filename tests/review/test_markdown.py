@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html import unescape
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -76,6 +77,42 @@ def test_a_base_without_metrics_shows_those_of_head() -> None:
     assert "only in head" in text
 
 
+def test_what_a_reviewer_needs_stands_before_the_fold() -> None:
+    def lock(digest: str, epochs: int) -> dict[str, Any]:
+        params = {"params.yaml": {"train": {"epochs": epochs}}}
+        deps = [{"path": path, "md5": digest} for path in ("a.py", "data/arrays")]
+        return {
+            "preprocess": {"cmd": "p", "outs": [{"path": "data/arrays", "md5": digest}]},
+            "train": {"cmd": "t", "params": params, "deps": deps},
+        }
+
+    base, head = (
+        replace(
+            result(label, {**photos(missed), **photos(FEW_MISSED, "other")}),
+            params={"recipe": "demo", "train": {"epochs": epochs}, "gate": {"iou": 0.01}},
+            stages=lock(digest, epochs),
+        )
+        for label, missed, digest, epochs in (
+            ("base", FEW_MISSED, "1", 5),
+            ("head", MORE_MISSED, "2", 6),
+        )
+    )
+    text, _, rest = comment(base, head).partition(markdown.FOLD)
+    headline, changed, *sentences = text.strip().split("\n\n")
+    assert headline.startswith("**Worse: test IoU 0.9500 → 0.8950")
+    assert changed == "Changed: train.epochs 5 → 6; code: a.py."
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert 1 < len(rows) <= 6
+    assert rows[0].startswith("| `iou`")
+    assert "Clearly worse: breed Smoke −0.1100, species cat −0.0550." in sentences
+    assert sentences[-1].startswith("Base: base, recipe demo.")
+    assert len(text) < 2500
+    titles = re.findall("^### (.*)$", rest, flags=re.MULTILINE)
+    assert titles == [
+        *("Metrics", "Photos that got worse", "Groups of photos", "Parameters", "Stages that ran")
+    ]
+
+
 def test_curves_are_bars_on_one_scale_with_the_last_value() -> None:
     base, head = (
         [{"epoch": str(n), "loss": str(value)} for n, value in enumerate(values)]
@@ -99,7 +136,8 @@ def test_a_name_from_data_is_shown_and_does_nothing(name: str) -> None:
         for cell in code_cells
     ]
     assert set(re.findall(r"<(\w+)", html)) <= {
-        *("p", "strong", "h3", "table", "thead", "tbody", "tr", "th", "td", "code")
+        *("p", "strong", "h3", "table", "thead", "tbody", "tr", "th", "td", "code"),
+        *("details", "summary"),
     }
     assert "@" not in re.sub(r"<code>.*?</code>", "", html)
 
@@ -135,6 +173,10 @@ def test_the_comment_stays_short_whatever_the_size_of_the_change() -> None:
     faults = tuple(Fault(f"{markup_text * 9}{n}") for n in range(5000))
     text = comment(base, replace(head, params=params, stages=stages, faults=faults))
     assert len(text) < markdown.MAX_COMMENT
+    clear = comment(base, replace(head, params=params, stages=stages))
+    for comments in (text, clear):
+        assert len(comments.partition(markdown.FOLD)[0]) <= markdown.MAX_FIRST + 2
+        assert comments.endswith(f"{markdown.FOLD_END}\n")
 
 
 def test_nan_never_appears() -> None:
