@@ -121,6 +121,15 @@ def test_a_clone_without_data_reviews_as_well_and_only_lacks_the_pictures(
     assert decide(clone, "better", "broken") == decide(reviewed, "better", "broken")
 
 
+def test_in_a_terminal_the_review_is_coloured_and_nothing_is_folded(reviewed: Path) -> None:
+    command = ("script", "-qec", "petseg review same better", "/dev/null")
+    text = run_in(reviewed, *command)
+    assert "\x1b[1;3" in text  # bold, in a colour
+    assert "<details>" not in text
+    assert "Groups of photos" in text
+    assert "\x1b" not in run_in(reviewed, "petseg", "review", "same", "better")
+
+
 def test_pictures_come_from_the_cache_and_from_a_remote(reviewed: Path, tmp_path: Path) -> None:
     run_in(reviewed, "petseg", "review", "better", "same", "--html", str(tmp_path / "a.html"))
     page = (tmp_path / "a.html").read_text()

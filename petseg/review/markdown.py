@@ -28,6 +28,7 @@ def markdown(review: Review, lagging: bool, folded: bool = True) -> str:
         f"**{markup.escape_sentence(headline.headline(review))}**",
         markup.escape_sentence(sections.changed_note(review)),
         section_as_markdown(sections.main_section(review)),
+        sections.other_metrics_note(review),
         markup.escape_sentence(sections.slices_note(review)),
         *map(markup.escape_sentence, sections.remarks(review, lagging)),
     ]

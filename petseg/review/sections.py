@@ -26,6 +26,8 @@ from petseg.review.results import Results, finite_numbers
 
 MAX_NAMES = 5  # of photos, files or slices in one cell or sentence
 MAX_MAIN_ROWS = 6  # of the table before everything else
+# The metrics that come first in it, if they changed clearly: the others follow from these.
+CHIEF_METRICS = ("native_iou", "image_iou", "boundary_iou", "precision", "recall")
 MAX_ROWS = 30  # of a table whose length depends on what a user changes
 MAX_PHOTOS = 10  # that got worse
 MAX_SUBGROUPS = 8  # beside those with a clear change
@@ -201,19 +203,35 @@ def sections(review: Review) -> list[Section]:
     return [section for section in candidates if section.rows]
 
 
+def main_rows(review: Review) -> list[MetricChange]:
+    """Return the metric that decides, and those that changed clearly: at most six, the chief ones."""
+    if review.main is None or review.main.verdict is None:
+        return []
+    clear = [row for row in review.metrics if is_clear(row) and row != review.main]
+    order = {name: number for number, name in enumerate(CHIEF_METRICS)}
+    clear.sort(key=lambda row: order.get(row.name, len(order)))
+    return [review.main, *clear][:MAX_MAIN_ROWS]
+
+
+def is_clear(row: MetricChange) -> bool:
+    """Return whether a metric or slice changed by more than chance."""
+    return row.verdict in (Verdict.BETTER, Verdict.WORSE)
+
+
 def main_section(review: Review) -> Section:
-    """Return the metric that decides, and those that changed clearly: six rows at most."""
-    clear = [row for row in review.metrics if row.verdict in (Verdict.BETTER, Verdict.WORSE)]
-    others = [row for row in clear if row != review.main]
-    judged = [row for row in review.metrics if row.verdict]
-    rows = [review.main, *others][:MAX_MAIN_ROWS] if review.main and judged else []
-    unclear = len(judged) - len({row.name for row in (review.main, *clear) if row})
-    notes = [f"No clear change in {unclear} other metrics."] if unclear else []
-    if len(others) >= MAX_MAIN_ROWS:
-        notes.append(f"Clear changes in {len(others) + 1 - MAX_MAIN_ROWS} more: see below.")
-    columns = {"metric": [Data(row.name) for row in rows if row]}
-    table = columns | change_columns([row for row in rows if row])
-    return section_of_columns("", table, " ".join(notes) if rows else "")
+    """Return the metrics that a reviewer needs first."""
+    rows = main_rows(review)
+    columns: dict[str, list[Any]] = {"metric": [Data(row.name) for row in rows]}
+    return section_of_columns("", columns | change_columns(rows))
+
+
+def other_metrics_note(review: Review) -> str:
+    """Return how many metrics beside the main section changed; empty without a verdict on any."""
+    others = [row for row in review.metrics if row.verdict and row not in main_rows(review)]
+    clear = sum(map(is_clear, others))
+    if not others:
+        return ""
+    return f"Of {len(others)} other metrics, {clear} changed clearly."
 
 
 def metrics_section(review: Review) -> Section:
